@@ -1,0 +1,20 @@
+"""Callbacks: monitors of what a model does, pictures, reports, and a stop that loses nothing."""
+
+from callbacks.keep_last import KeepLast, Stopped
+from callbacks.log_likelihood import LogLikelihood
+from callbacks.monitor import Monitor
+from callbacks.pictures import Pictures
+from callbacks.posterior_variance import PosteriorVariance
+from callbacks.predictions import Predictions
+from callbacks.report import Report
+
+__all__ = [
+    "KeepLast",
+    "LogLikelihood",
+    "Monitor",
+    "Pictures",
+    "PosteriorVariance",
+    "Predictions",
+    "Report",
+    "Stopped",
+]

@@ -1,0 +1,111 @@
+"""The base of all monitors: a metric that reads the draws of validation and test, and what it logs of them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import pytorch_lightning as pl
+from torch import Tensor
+from torchmetrics import Metric
+
+from zoo.draw import Draw
+
+Stage = Literal["val", "test"]
+
+
+class Weighs(Protocol):
+    """All that a monitor knows of a model."""
+
+    has_encoder: bool
+    latent_dim: int
+
+    def log_likelihood(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
+        """The k-draw estimate of log p(x), (B,)."""
+        ...
+
+
+class Monitor(pl.Callback, ABC):
+    """Feeds a metric with the draws of a split and logs what it computes.
+
+    A leaf makes the `metrics`, takes in a batch in `update` and names its numbers in `compute`.
+
+    Args:
+        stages: Where it watches: in validation (`val`), in `test` or in both.
+        every_n_epochs: In validation, how often.
+
+    Raises:
+        ValueError: every_n_epochs is below 1.
+    """
+
+    def __init__(self, stages: Sequence[Stage] = ("test",), every_n_epochs: int = 1) -> None:
+        if every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs is {every_n_epochs}, where at least 1 was expected.")
+        self.stages, self.every_n_epochs = tuple(stages), every_n_epochs
+        self._metrics: list[Metric] = []
+
+    @abstractmethod
+    def metrics(self, model: Weighs) -> list[Metric]:
+        """The metrics of a split, new and empty; none where the model has nothing to watch."""
+
+    @abstractmethod
+    def update(self, model: Weighs, draw: Draw, x: Tensor) -> None:
+        """Takes in a batch x (B, *x_shape) and its draw."""
+
+    @abstractmethod
+    def compute(self, model: Weighs) -> dict[str, Tensor]:
+        """The numbers of the split, by their names."""
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Begins anew."""
+        self._start(trainer, pl_module, "val")
+
+    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Begins anew."""
+        self._start(trainer, pl_module, "test")
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Takes in a batch."""
+        self._feed(pl_module, outputs, batch)
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Takes in a batch."""
+        self._feed(pl_module, outputs, batch)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Logs."""
+        self._finish(pl_module, "val")
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Logs."""
+        self._finish(pl_module, "test")
+
+    def _start(self, trainer: pl.Trainer, model: Any, stage: Stage) -> None:
+        watches = stage in self.stages and not trainer.sanity_checking
+        if stage == "val":
+            watches = watches and (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        self._metrics = [metric.to(model.device) for metric in self.metrics(model)] if watches else []
+
+    def _feed(self, model: Any, draw: Draw, batch: Any) -> None:
+        if self._metrics:
+            self.update(model, draw, batch if isinstance(batch, Tensor) else batch[0])
+
+    def _finish(self, model: Any, stage: Stage) -> None:
+        if self._metrics:  # the computed values are equal on all ranks, and so is their mean
+            values = {f"{stage}/{name}": value for name, value in self.compute(model).items()}
+            model.log_dict(values, sync_dist=True, batch_size=1)

@@ -1,0 +1,102 @@
+"""The table that a run ends with, and its `metrics.json`."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+
+_TERMS = {
+    "objective": "objective",
+    "bound": "bound",
+    "elbo": "ELBO",
+    "elbo_mc": "ELBO (one-draw KL)",
+    "kl": "KL term",
+    "kl_mc": "KL term (one draw)",
+    "log_px": "E log p(x|z)",
+    "variance": "decoder variance σ²",
+    "active_units": "active units",
+}
+
+
+class Report(pl.Callback):
+    """Prints a table of a test and writes it to `metrics.json` in the folder of the run; counts images a second."""
+
+    def __init__(self) -> None:
+        self._images, self._seconds, self._began = 0, 0.0, 0.0
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Starts the clock."""
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts images and seconds of the steps, without validation."""
+        self._images += len(batch if isinstance(batch, torch.Tensor) else batch[0])
+        self._seconds += time.perf_counter() - self._began
+
+    @rank_zero_only
+    def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Prints and writes."""
+        metrics = {
+            name.removeprefix("test/"): value.item()
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("test/")
+        } | {name: value.item() for name, value in pl_module.report().items()}
+        facts = self._facts(trainer, pl_module)
+        path = Path(trainer.default_root_dir) / "metrics.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(facts | {"test": metrics}, indent=2) + "\n")
+        os.replace(part, path)
+        Console().print(as_table(facts, metrics))
+        print(f"all of this run: {path.parent}")
+
+    def _facts(self, trainer: pl.Trainer, model: Any) -> dict[str, Any]:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        facts = {
+            "model": type(model).__name__,
+            "proposal": "encoder" if model.has_encoder else "prior",
+            "k": model.k,
+            "data": type(data).__name__,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "epochs": trainer.current_epoch,
+            "steps": trainer.global_step,
+        }
+        if isinstance(data, pl.LightningDataModule):
+            facts["pixels"] = data.pixels_name  # type: ignore[attr-defined]
+        if self._seconds:
+            facts["images_per_second"] = round(self._images * trainer.world_size / self._seconds)
+        return facts
+
+
+def as_table(facts: dict[str, Any], metrics: dict[str, float]) -> Table:
+    """Lays facts and metrics out as a table, in nats."""
+    label = "" if facts["proposal"] == "encoder" else " (prior proposal)"
+    table = Table(title=f"{facts['model']} on {facts['data']}, test split, in nats an example")
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    for name, title in _TERMS.items():
+        if name in metrics:
+            title += label if name.startswith("elbo") else ""
+            table.add_row(title, f"{metrics[name]:.4g}" if name == "variance" else f"{metrics[name]:.2f}")
+    for name, value in metrics.items():
+        family, _, k = name.partition("/")
+        if family.startswith("log_likelihood") and k.isdigit():
+            error = metrics[f"{family}/se"]
+            table.add_row(f"log-likelihood, k = {k}{label}", f"{value:.2f} ± {error:.2f}")
+    for name in ("pixels", "parameters", "epochs", "steps", "images_per_second"):
+        if name in facts:
+            value = facts[name]
+            table.add_row(
+                name.replace("_per_", "/").replace("_", " "),
+                f"{value:,}" if isinstance(value, int) else value,
+            )
+    return table

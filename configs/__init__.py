@@ -1,0 +1,1 @@
+"""The shipped configurations: `zoo fit --config NAME`."""

@@ -1,0 +1,182 @@
+"""Checkpoints that say how to build their model, in plain data; nothing that a file names is imported."""
+
+import functools
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import pytorch_lightning as pl
+import torch
+
+from zoo.errors import ZooError
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+class Rebuildable(pl.LightningModule):
+    """A module that remembers the arguments it was made with, as plain data, and writes them to its checkpoints."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Remembers the arguments."""
+        model = super().__new__(cls)
+        bound = inspect.signature(cls.__init__).bind_partial(model, *args, **kwargs)
+        given = dict(list(bound.arguments.items())[1:])
+        for parameter in inspect.signature(cls.__init__).parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                given |= given.pop(parameter.name, {})
+        object.__setattr__(model, "_given", given)
+        return model
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.save_hyperparameters({name: to_plain(value, name) for name, value in self._given.items()})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the class and its arguments, in the form that Lightning's own loaders read as well."""
+        checkpoint["hyper_parameters"] = {
+            **self.hparams,
+            "_class_path": path_of(type(self)),
+            "_instantiator": "pytorch_lightning.cli.instantiate_module",
+        }
+
+
+def path_of(thing: Any) -> str:
+    """The dotted path of a class or function."""
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def to_plain(value: Any, name: str) -> Any:
+    """Turns an argument into plain data: classes and partials become a ``class_path`` with ``init_args``.
+
+    Raises:
+        ZooError: The value is none of these.
+
+    Example:
+        >>> to_plain(functools.partial(torch.nn.Linear, bias=False), "layer")
+        {'class_path': 'torch.nn.modules.linear.Linear', 'init_args': {'bias': False}}
+    """
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, list | tuple | torch.Size):
+        return [to_plain(item, name) for item in value]
+    if isinstance(value, Mapping):
+        return {key: to_plain(item, name) for key, item in value.items()}
+    factory, keywords = _unfold(value, name)
+    if not inspect.isclass(factory) and not inspect.isfunction(factory):
+        raise ZooError(
+            f"{name} is a {type(value).__name__}, which cannot be written to a checkpoint: pass a class, or "
+            "functools.partial of a class with its arguments, and the model builds it."
+        )
+    if "<" in factory.__qualname__:
+        raise ZooError(
+            f"{name} is {factory.__qualname__}, which cannot be found again from a checkpoint: give it a name at "
+            "the top of a module, or pass functools.partial of a class with its arguments."
+        )
+    plain = {"class_path": path_of(factory)}
+    return plain | {"init_args": to_plain(keywords, name)} if keywords else plain
+
+
+def _unfold(value: Any, name: str) -> tuple[Any, dict[str, Any]]:
+    """The factory and the arguments of a partial; anything else is a factory without arguments."""
+    if not isinstance(value, functools.partial):
+        return value, {}
+    if value.args and inspect.isclass(value.args[-1]):  # as jsonargparse makes it: partial(instantiate, ..., cls)
+        return value.args[-1], value.keywords
+    if value.args:
+        raise ZooError(f"{name} is a functools.partial with unnamed arguments: name them.")
+    return value.func, value.keywords
+
+
+def from_plain(value: Any) -> Any:
+    """The inverse of `to_plain`.
+
+    Raises:
+        ZooError: A named class has not been imported.
+    """
+    if isinstance(value, list):
+        return [from_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "class_path" not in value:
+        return {key: from_plain(item) for key, item in value.items()}
+    factory, arguments = imported(value["class_path"]), from_plain(value.get("init_args", {}))
+    return functools.partial(factory, **arguments) if arguments else factory
+
+
+def imported(path: str) -> Any:
+    """Finds what a dotted path names among what has been imported; it imports nothing.
+
+    Raises:
+        ZooError: It has not been imported.
+    """
+    parts = path.split(".")
+    for i in range(len(parts) - 1, 0, -1):
+        module = sys.modules.get(".".join(parts[:i]))
+        if module is not None:
+            try:
+                return functools.reduce(getattr, parts[i:], module)
+            except AttributeError:
+                break
+    raise ZooError(
+        f"the checkpoint names {path}, which has not been imported, and nothing that a file names is imported "
+        "for it: import or define it first (on the command line, name it with --model)."
+    )
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint of a model of this zoo, safely.
+
+    Raises:
+        ZooError: It is not one.
+        ZooError: There is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ZooError(f"there is no checkpoint {path}.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        hparams = checkpoint["hyper_parameters"]
+        hparams["_class_path"], checkpoint["state_dict"]
+    except Exception as error:
+        raise ZooError(
+            f"{path} is not a checkpoint of a model of this zoo, or is damaged: `zoo fit` and "
+            "Trainer.save_checkpoint write those."
+        ) from error
+    return checkpoint
+
+
+def specification(checkpoint: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
+    """What the model of a checkpoint is made of: its `class_path` and `init_args`, all of them imported already.
+
+    Raises:
+        ZooError: Something named has not been imported, or the class is no model of this zoo.
+    """
+    hparams = checkpoint["hyper_parameters"]
+    spec = {
+        "class_path": hparams["_class_path"],
+        "init_args": {name: value for name, value in hparams.items() if not name.startswith("_")},
+    }
+    cls = imported(spec["class_path"])
+    if not (inspect.isclass(cls) and issubclass(cls, Rebuildable)):
+        raise ZooError(f"{path} holds a {spec['class_path']}, which is not a model of this zoo.")
+    from_plain(spec["init_args"])
+    return spec
+
+
+def load(path: str | Path) -> Any:
+    """Gives back a trained model, as its own class, on the CPU and in evaluation mode.
+
+    Args:
+        path: A checkpoint, made on the command line or in Python.
+
+    Raises:
+        ZooError: There is no such file, it is no checkpoint of this zoo, or it names a class that has not been
+            imported.
+    """
+    checkpoint = read(path)
+    spec = specification(checkpoint, path)
+    model = imported(spec["class_path"])(**from_plain(spec["init_args"]))
+    model.load_state_dict(checkpoint["state_dict"])
+    return model.eval()

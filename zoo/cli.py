@@ -1,0 +1,230 @@
+"""The command line: `zoo fit | validate | test | predict`."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from callbacks import KeepLast, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report, Stopped
+from datamodules import DataError
+from zoo import checkpoints, runs
+from zoo.base import LatentVariableModel
+from zoo.errors import ZooError
+from zoo.parsing import ShippedConfig, ZooParser
+
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+CALLBACKS = {
+    "checkpoint": ModelCheckpoint,
+    "keep_last": KeepLast,
+    "log_likelihood": LogLikelihood,
+    "posterior_variance": PosteriorVariance,
+    "pictures": Pictures,
+    "predictions": Predictions,
+}
+"""The callbacks of every run, by the name of their options."""
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the whole configuration of a run into its folder."""
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Writes `config.yaml`, once a fit begins."""
+        if stage == "fit" and trainer.is_global_zero:
+            path = Path(trainer.default_root_dir) / "config.yaml"
+            path.write_text(self.parser.dump(self.config, skip_unset=False))
+
+
+class ZooCLI(LightningCLI):
+    """Lightning's command line with the zoo's names, folders and refusals."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Makes the parser of the program or of a subcommand."""
+        parser = ZooParser(**({"dump_header": ["zoo"]} | kwargs))
+        parser.add_argument("-c", "--config", action=ShippedConfig, help="a file, or the name of a shipped one")
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the callbacks of every run, and links the shape of the data to the model."""
+        parser.link_arguments("data.x_shape", "model.init_args.x_shape", apply_on="instantiate")
+        parser.add_argument("--test_after_fit", type=bool, default=True, help="whether fit ends with a test")
+        for key, callback in CALLBACKS.items():
+            parser.add_lightning_class_args(callback, key)
+        best = {"monitor": "val/objective", "mode": "max", "filename": "best", "enable_version_counter": False}
+        parser.set_defaults({f"checkpoint.{name}": value for name, value in best.items()})
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses; a checkpoint of a run brings the configuration of that run, unless another is given."""
+        self.argv = list(sys.argv[1:] if args is None else args)
+        said = said_options(self.argv)
+        run = runs.run_of(Path(said["ckpt_path"])) if said.get("ckpt_path") else None
+        if run is not None and not {"config", "c"} & said.keys():
+            self.argv[1:1] = ["--config", str(run / "config.yaml")]
+        self.config = parser.parse_args(self.argv)
+        self.subcommand = self.config["subcommand"]
+
+    def _parse_ckpt_path(self) -> None:
+        """Takes the model of a checkpoint as the checkpoint has it, importing nothing that it names."""
+        config = self.config[self.subcommand]
+        if config.ckpt_path is None:
+            if self.subcommand != "fit":
+                raise ZooError(
+                    f"`zoo {self.subcommand}` needs a trained model: give --ckpt_path best, last or the path of a checkpoint."
+                )
+            return
+        if config.ckpt_path in ("last", "best"):
+            config.ckpt_path = str(runs.checkpoint_of(self._runs(), config.ckpt_path))
+        checkpoint = checkpoints.read(config.ckpt_path)
+        spec = checkpoints.specification(checkpoint, config.ckpt_path)
+        refuse_conflicts(said_options(self.argv), config["model"].as_dict(), spec)
+        self._x_shape = spec["init_args"].pop("x_shape")
+        self._step = checkpoint["global_step"]
+        del config["model"]
+        self.config = self.parser.parse_object({self.subcommand: {"model": spec}}, self.config)
+
+    def _runs(self) -> Path:
+        """The folder of all runs of this model and data."""
+        config = self.config[self.subcommand]
+        names = [config[part].class_path.rpartition(".")[2] for part in ("model", "data")]
+        return Path(config.trainer.default_root_dir or ".") / "-".join(names).lower()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Makes the trainer, in the folder of the run."""
+        config = self.config_init[self.subcommand]
+        folder = self._folder()
+        os.environ[runs.ENVIRONMENT] = str(folder)  # for the processes that a strategy starts
+        if config.checkpoint.dirpath is None:
+            config.checkpoint.dirpath = str(folder / "checkpoints")
+        trainer = config.trainer
+        if trainer.logger in (None, True) and not trainer.fast_dev_run:
+            kwargs["logger"] = runs.default_loggers(folder)
+        own = trainer.callbacks or []
+        bar = [] if any(isinstance(callback, ProgressBar) for callback in own) else [TQDMProgressBar(20, leave=False)]
+        always = [Report(), *(bar if trainer.enable_progress_bar is not False else [])]
+        return super().instantiate_trainer(
+            **kwargs,
+            default_root_dir=str(folder),
+            callbacks=[*own, *always],
+            plugins=[*as_list(trainer.plugins), runs.WholeCheckpoints()],
+        )
+
+    def _folder(self) -> Path:
+        """A fresh folder, or that of the run which goes on."""
+        config = self.config[self.subcommand]
+        run = runs.run_of(Path(config.ckpt_path)) if self.subcommand == "fit" and config.ckpt_path else None
+        if run is None:
+            return runs.new_run(self._runs())
+        runs.forget_after(run / "metrics.csv", self._step)
+        return run
+
+    def after_instantiate_classes(self) -> None:
+        """Refuses data of another shape than a checkpoint's."""
+        shape = getattr(self.datamodule, "x_shape", None)
+        if self.config[self.subcommand].ckpt_path and shape is not None and tuple(shape) != tuple(self._x_shape):
+            raise ZooError(f"the checkpoint's model was made for examples of shape {self._x_shape}, and the data have {shape}.")
+
+    def after_fit(self) -> None:
+        """Tests the best checkpoint, or the last weights where no validation chose one."""
+        if self.config_init.fit.test_after_fit:
+            best = Path(self.trainer.checkpoint_callback.best_model_path or "-")  # type: ignore[union-attr]
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=str(best) if best.is_file() else None)
+
+
+def said_options(argv: Sequence[str]) -> dict[str, str]:
+    """The options that stand on a command line.
+
+    Example:
+        >>> said_options(["fit", "--model.k=5", "--ckpt_path", "last"])
+        {'model.k': '5', 'ckpt_path': 'last'}
+    """
+    options: dict[str, str] = {}
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        if argument.startswith("-"):
+            name, equals, value = argument.lstrip("-").partition("=")
+            options[name] = value if equals else following
+    return options
+
+
+def refuse_conflicts(said: dict[str, str], config: dict[str, Any], checkpoint: dict[str, Any]) -> None:
+    """Refuses options of a model that are not those of its checkpoint, where Lightning would drop them silently.
+
+    Args:
+        said: The options on the command line.
+        config: The model that they make.
+        checkpoint: The model of the checkpoint.
+
+    Raises:
+        ZooError: They differ.
+    """
+    for option in said:
+        parts = [part for part in option.split(".") if part != "init_args"]
+        if parts[0] == "model":
+            mine, theirs = dig(config, parts[1:]), dig(checkpoint, parts[1:])
+            if mine != theirs:
+                raise ZooError(
+                    f"--{option} is {mine} and the checkpoint's is {theirs}: a checkpoint keeps its own model, so leave "
+                    f"--{option} out, or train a new model without --ckpt_path."
+                )
+
+
+def dig(spec: Any, parts: Sequence[str]) -> Any:
+    """What stands in a nested specification of a class: the class itself where ``parts`` is empty."""
+    for part in parts:
+        spec = spec.get("init_args", spec).get(part) if isinstance(spec, dict) else None
+    if isinstance(spec, dict) and "class_path" in spec:
+        return checkpoints.path_of(checkpoints.imported(spec["class_path"]))
+    return list(spec) if isinstance(spec, tuple) else spec
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value in a list, unless it is one; nothing for None."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def known_cause(error: BaseException | None) -> BaseException | None:
+    """The error behind an error that its own sentence explains, or None: jsonargparse wraps what a class raises."""
+    while error is not None and not isinstance(error, ZooError | DataError | MisconfigurationException | OSError):
+        error = error.__cause__
+    return error
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs the command line; it returns nothing, so that a console script ends with status 0.
+
+    Args:
+        args: The arguments; by default those of the process.
+    """
+    strict = {"allow_abbrev": False}
+    defaults = strict | {"default_config_files": [str(files("configs") / "defaults.yaml")]}
+    already = runs.ENVIRONMENT in os.environ
+    try:
+        ZooCLI(
+            LatentVariableModel,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=SaveConfig,
+            auto_configure_optimizers=False,
+            parser_kwargs=strict | {name: dict(defaults) for name in SUBCOMMANDS},
+            args=args,
+        )
+    except Stopped as stopped:
+        print(f"stopped after a whole step. To go on: the same command with --ckpt_path {stopped.checkpoint}")
+        sys.exit(130)
+    except Exception as error:
+        known = known_cause(error)
+        if known is None:
+            raise
+        print(f"zoo: error: {known}", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        if not already:
+            os.environ.pop(runs.ENVIRONMENT, None)

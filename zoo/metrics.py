@@ -1,0 +1,101 @@
+"""Metrics: sums and counts in float64, so that every example counts once on any number of ranks."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class ExampleMeans(Metric):
+    """The means over examples of named terms.
+
+    As input to ``update``: a mapping from names to values, each (B,). As output of ``compute``: the mean of each.
+
+    Example:
+        >>> metric = ExampleMeans()
+        >>> metric.update({"elbo": torch.tensor([-1.0, -3.0])})
+        >>> metric.update({"elbo": torch.tensor([-5.0])})
+        >>> metric.compute()
+        {'elbo': tensor(-3., dtype=torch.float64)}
+    """
+
+    full_state_update = False
+    count: Tensor
+    sums: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: tuple[str, ...] = ()
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("sums", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, terms: Mapping[str, Tensor]) -> None:
+        """Takes in a batch, each term (B,)."""
+        self._names = tuple(terms)
+        values = torch.stack([value.detach().double() for value in terms.values()])  # (terms, B)
+        self.count = self.count + values.shape[1]
+        self.sums = self.sums + values.sum(1)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Returns the mean of each term."""
+        return dict(zip(self._names, self.sums / self.count, strict=True))
+
+
+class Summary(NamedTuple):
+    """The mean, the variance (divided by n) and the standard error of the mean (nan for one value), each (D,), or () for D = 1."""
+
+    mean: Tensor
+    variance: Tensor
+    standard_error: Tensor
+
+
+class Moments(Metric):
+    r"""Count, mean and variance a dimension, streamed and joined over ranks by Chan's rule.
+
+    Chan, Golub and LeVeque 1983, https://doi.org/10.1080/00031305.1983.10483115. As input to ``update``: values
+    (B, D). As output of ``compute``: a `Summary`.
+
+    Args:
+        dim: The number of dimensions D.
+
+    Example:
+        >>> metric = Moments(1)
+        >>> metric.update(torch.tensor([[1.0], [2.0]]))
+        >>> metric.update(torch.tensor([[6.0]]))
+        >>> metric.compute().variance
+        tensor(4.6667, dtype=torch.float64)
+    """
+
+    full_state_update = False
+    moments: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.add_state("moments", torch.zeros(3, dim, dtype=torch.float64), dist_reduce_fx=_join)
+
+    def update(self, values: Tensor) -> None:
+        """Takes in a batch, (B, D)."""
+        values = values.detach().double()
+        mean = values.mean(0)
+        batch = torch.stack([torch.full_like(mean, len(values)), mean, (values - mean).square().sum(0)])
+        self.moments = _join(torch.stack([self.moments, batch]))
+
+    def compute(self) -> Summary:
+        """Returns what is known of each dimension."""
+        count, mean, square = self.moments
+        variance = square / count
+        return Summary(mean, variance, (variance / (count - 1)).sqrt())
+
+
+def _join(parts: Tensor) -> Tensor:
+    """Joins (count, mean, sum of squared deviations) of disjoint parts, (parts, 3, D) -> (3, D)."""
+    whole = parts[0]
+    for part in parts[1:]:
+        n = whole[0] + part[0]
+        shift, weight = part[1] - whole[1], part[0] / n.clamp(min=1)
+        whole = torch.stack(
+            [n, whole[1] + shift * weight, whole[2] + part[2] + shift.square() * whole[0] * weight]
+        )
+    return whole

@@ -1,0 +1,58 @@
+"""The prior-sampling baseline."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from zoo.base import LatentVariableModel
+from zoo.draw import Draw
+from zoo.networks import MLP
+from zoo.objectives import iwae
+
+
+class PriorSampling(LatentVariableModel):
+    r"""Maximum likelihood from draws of the prior, without an encoder; the article's (7).
+
+    .. math:: \log \frac{1}{k} \sum_i p(x|z_i), \quad z_i \sim p(z)
+
+    With draws shared by the batch, log p(x|z) for all pairs is a matrix product, so that k may be 100,000.
+
+    Args:
+        k: The number of draws.
+        share_draws: Whether the examples of a batch share their draws, as in the article, or each has its own.
+        **kwargs: Arguments of `LatentVariableModel`, but for the encoder.
+
+    Example:
+        >>> model = PriorSampling(x_shape=(1, 28, 28), k=1000)
+        >>> model.draw(torch.ones(7, 1, 28, 28)).z.shape
+        torch.Size([1000, 1, 50])
+    """
+
+    is_bound = True
+    has_encoder = False
+
+    def __init__(self, k: int = 100, share_draws: bool = True, **kwargs: Any) -> None:
+        super().__init__(k=k, encoder=MLP, **kwargs)  # named here to be no option: there is no encoder
+        self._share_draws = share_draws
+
+    @property
+    def shared_draws(self) -> bool:
+        """Whether the examples of a batch share their draws."""
+        return self._share_draws
+
+    def objective(self, draw: Draw) -> Tensor:
+        """The k-draw estimate of log p(x), (B,)."""
+        return iwae(draw)
+
+    def encode(self, x: Tensor) -> Distribution:
+        """The prior, whatever x is: batch (1,) where the draws are shared, (B,) where not."""
+        return self.prior().expand(torch.Size([1 if self.shared_draws else len(x)]))
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Tensor:
+        """For each example the one of k draws that explains it best, (B, latent_dim)."""
+        draw = self.evaluation_draw(x)
+        z = draw.z.expand(-1, len(x), -1)  # (k, B, D)
+        return z[draw.log_px.argmax(0), torch.arange(len(x), device=x.device)]

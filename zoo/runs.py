@@ -1,0 +1,121 @@
+"""The folder of a run, and what is written there: `runs/<model>-<data>/<n>`."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+from pytorch_lightning.plugins import TorchCheckpointIO
+
+from zoo.errors import ZooError
+
+ENVIRONMENT = "ZOO_RUN_DIR"
+"""Where the processes of one run find its folder."""
+
+
+def new_run(parent: Path) -> Path:
+    """Makes the next numbered folder of a run; the processes of one run share it.
+
+    Raises:
+        ZooError: The folder cannot be made.
+    """
+    if ENVIRONMENT in os.environ:
+        return Path(os.environ[ENVIRONMENT])
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        number = max((int(folder.name) for folder in parent.iterdir() if folder.name.isdigit()), default=0)
+        while True:
+            number += 1
+            try:
+                (parent / str(number)).mkdir()
+                return parent / str(number)
+            except FileExistsError:  # another run was faster
+                continue
+    except OSError as error:
+        raise ZooError(
+            f"the folder of the run cannot be made in {parent} ({error.strerror}): name another with "
+            "--trainer.default_root_dir."
+        ) from error
+
+
+def checkpoint_of(parent: Path, name: str) -> Path:
+    """The checkpoint `last` or `best` of the newest run that has one.
+
+    Raises:
+        ZooError: There is none.
+    """
+    runs = [folder for folder in parent.glob("*") if (folder / "checkpoints" / f"{name}.ckpt").is_file()]
+    runs = [folder for folder in runs if folder.name.isdigit()]
+    if not runs:
+        raise ZooError(
+            f"there is no checkpoint '{name}' of a run in {parent}: start one with `zoo fit`, without --ckpt_path, or "
+            "give the path of a checkpoint."
+        )
+    return max(runs, key=lambda folder: int(folder.name)) / "checkpoints" / f"{name}.ckpt"
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """The folder of the run that a checkpoint belongs to, where it belongs to one."""
+    run = checkpoint.resolve().parent.parent
+    return run if checkpoint.parent.name == "checkpoints" and (run / "config.yaml").is_file() else None
+
+
+def default_loggers(folder: Path) -> list[Logger]:
+    """CSV and TensorBoard, in the folder of the run."""
+    return [KeptCSV(folder), TensorBoardLogger(folder, name="", version="")]
+
+
+class KeptCSV(CSVLogger):
+    """A CSV logger that keeps the rows of before a resumption, where Lightning's own deletes them.
+
+    Args:
+        folder: The folder of `metrics.csv`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, name="", version="")
+
+    @property
+    def experiment(self) -> Any:
+        """The writer of the rows."""
+        if self._experiment is None:
+            self._experiment = _KeepingWriter(self.log_dir)
+        return self._experiment
+
+
+class _KeepingWriter(ExperimentWriter):
+    def _check_log_dir_exists(self) -> None:
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open(newline="") as file:
+                self.metrics_keys = list(next(csv.reader(file), []))
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Takes the rows of steps that a resumed run will make again out of a `metrics.csv`."""
+    if not path.is_file():
+        return
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        fields, rows = reader.fieldnames or [], [row for row in reader if int(row["step"]) < step]
+    part = path.with_suffix(".part")
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fields)
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(part, path)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all: beside its place first, then moved there in one step."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Writes a checkpoint."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        torch.save(checkpoint, part)
+        os.replace(part, path)

@@ -1,0 +1,146 @@
+"""What Lightning asks of every model: the steps, their noise, what is logged, the optimiser."""
+
+import os
+from abc import ABC, abstractmethod
+from typing import Any, final
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from zoo.checkpoints import Rebuildable
+from zoo.draw import Draw
+from zoo.errors import ZooError
+from zoo.metrics import ExampleMeans
+from zoo.noise import seed_step
+
+
+class LightningSteps(Rebuildable, pl.LightningModule, ABC):
+    """The steps of training and evaluation, for a model that draws and has an objective.
+
+    Training noise is a function of (seed, rank, step), so a resumed run repeats an uninterrupted one and no rank
+    repeats another; evaluation noise follows each example (see `zoo.noise`).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._means = ExampleMeans()
+        self._run_seed: int | None = None
+
+    @abstractmethod
+    def objective(self, draw: Draw) -> Tensor:
+        """What training maximises, for each example, (B,)."""
+
+    @abstractmethod
+    def draw(self, x: Tensor, k: int | None = None) -> Draw:
+        """k draws of the proposal for each example of a batch."""
+
+    @abstractmethod
+    def evaluation_draw(self, x: Tensor) -> Draw:
+        """The same under evaluation noise."""
+
+    @abstractmethod
+    def terms(self, draw: Draw) -> dict[str, Tensor]:
+        """What is logged of a draw, by its name, each (B,)."""
+
+    @abstractmethod
+    def report(self) -> dict[str, Tensor]:
+        """What is logged of the model itself, by its name."""
+
+    @abstractmethod
+    def check(self, x: Tensor) -> None:
+        """Refuses data that the model cannot be trained on."""
+
+    @abstractmethod
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """What the model makes of a batch."""
+
+    @abstractmethod
+    def codes(self, x: Tensor) -> Tensor:
+        """Where the model puts a batch in its latent space."""
+
+    @final
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Makes the step's noise a function of (seed, rank, step)."""
+        if self._run_seed is None:
+            self._run_seed = int(os.environ.get("PL_GLOBAL_SEED", torch.initial_seed()))
+        seed_step(self._run_seed, self.global_rank, self.global_step, batch_idx)
+
+    @final
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Minus the mean of the objective over the batch."""
+        x = examples(batch)
+        if batch_idx == 0:  # at every step it would cost as much as the optimiser
+            self.check(x)
+        draw = self.draw(x)
+        objective = self.objective(draw)
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # self.log costs as much as a step
+            self._log_step(draw, objective)
+        return -objective.mean()
+
+    @final
+    def validation_step(self, batch: Any, batch_idx: int) -> Draw:
+        """The draw of a batch, for callbacks to read."""
+        return self._evaluation_step(batch)
+
+    @final
+    def test_step(self, batch: Any, batch_idx: int) -> Draw:
+        """The draw of a batch, for callbacks to read."""
+        return self._evaluation_step(batch)
+
+    @final
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """The codes and the reconstructions of a batch."""
+        x = examples(batch)
+        self.check(x)
+        return {"codes": self.codes(x), "reconstructions": self.reconstruct(x)}
+
+    @final
+    def on_validation_epoch_end(self) -> None:
+        """Logs the means over the split."""
+        self._log_means("val")
+
+    @final
+    def on_test_epoch_end(self) -> None:
+        """Logs the means over the split."""
+        self._log_means("test")
+
+    @final
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds how to build this model again, and the seed of its training noise."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["run_seed"] = self._run_seed
+
+    @final
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the seed back, so that a resumed run draws what an uninterrupted one would have drawn."""
+        self._run_seed = checkpoint.get("run_seed")
+
+    def _evaluation_step(self, batch: Any) -> Draw:
+        x = examples(batch)
+        self.check(x)
+        draw = self.evaluation_draw(x)
+        self._means.update(self.terms(draw))
+        return draw
+
+    def _log_step(self, draw: Draw, objective: Tensor) -> None:
+        if not torch.isfinite(objective).all():
+            raise ZooError(
+                f"the objective is {objective.mean():.3g} at step {self.global_step}: lower the learning rate "
+                "(--model.optimizer.lr) or clip the gradient (--trainer.gradient_clip_val)."
+            )
+        with torch.no_grad():
+            means = {name: value.mean() for name, value in self.terms(draw).items()} | self.report()
+        self.log_dict({f"train/{name}": value for name, value in means.items()}, batch_size=len(objective))
+
+    def _log_means(self, stage: str) -> None:
+        means = {f"{stage}/{name}": value for name, value in self._means.compute().items()}
+        self._means.reset()
+        self.log_dict(
+            means, sync_dist=True, batch_size=1
+        )  # equal on all ranks already: this stays their mean
+
+
+def examples(batch: Any) -> Tensor:
+    """The examples of a batch: the batch itself, or the first of a tuple."""
+    return batch if isinstance(batch, Tensor) else batch[0]
