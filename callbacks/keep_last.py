@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
 
 
 class Stopped(Exception):
@@ -21,11 +22,12 @@ class Stopped(Exception):
         self.checkpoint = checkpoint
 
 
-class KeepLast(pl.Callback):
+class KeepLast(Checkpoint):
     """Keeps `checkpoints/last.ckpt` in the folder of the run: every few minutes, at the end and at Ctrl-C.
 
-    The first Ctrl-C lets the step finish, saves and stops; the second aborts at once. A run that goes on from there
-    ends with the same weights as one that was never stopped.
+    The first Ctrl-C lets the step finish (and a validation, or the gradient's other batches, that belong to it),
+    saves and stops; the second aborts at once. A run that goes on from there ends with the same weights as one that
+    was never stopped.
 
     Args:
         every_minutes: How often to save; 0 is after every step.
@@ -38,6 +40,10 @@ class KeepLast(pl.Callback):
         self.every_minutes = every_minutes
         self._asked, self._saved, self._before = False, 0.0, None
 
+    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        """Takes the last place, so that what is saved holds what all others made of a validation."""
+        trainer.callbacks = [each for each in trainer.callbacks if each is not self] + [self]  # type: ignore[attr-defined]
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Takes Ctrl-C, and starts the clock."""
         self._asked, self._saved = False, time.monotonic()
@@ -46,22 +52,29 @@ class KeepLast(pl.Callback):
         except ValueError:  # only a main thread can take signals
             self._before = None
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Saves, and stops where it was asked to; on all ranks at the same step."""
-        asked, due = self._asked, time.monotonic() - self._saved >= 60 * self.every_minutes
-        if trainer.world_size > 1:
-            asked, due = (trainer.strategy.reduce_boolean_decision(each, all=False) for each in (asked, due))
-        if asked or due:
-            self._save(trainer)
-        if asked:
-            raise Stopped(self.path(trainer))
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Saves and stops, unless a validation or the epoch's end follows: resumed from here, they would be lost."""
+        loop = trainer.fit_loop.epoch_loop
+        if not loop._is_training_done and not loop._should_check_val_fx(trainer.fit_loop._data_fetcher):
+            self._save_or_stop(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Saves and stops, after a validation within an epoch."""
+        within = trainer.state.fn == "fit" and not trainer.sanity_checking
+        if within and not trainer.fit_loop.epoch_loop._is_training_done:
+            self._save_or_stop(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Saves and stops, unless this was the last step of all: then the end of training does."""
+        if trainer.global_step != trainer.max_steps:
+            self._save_or_stop(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Saves, and gives Ctrl-C back."""
         self._save(trainer)
         self._release()
+        if _by_any(trainer, self._asked):
+            raise Stopped(self.path(trainer))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Gives Ctrl-C back."""
@@ -71,6 +84,16 @@ class KeepLast(pl.Callback):
     def path(trainer: pl.Trainer) -> Path:
         """Where the last checkpoint stands."""
         return Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+
+    def _save_or_stop(self, trainer: pl.Trainer) -> None:
+        """Saves where it is time, and stops where it was asked to; on all ranks at the same step."""
+        if trainer.fit_loop._should_accumulate():  # no checkpoint holds half of a gradient
+            return
+        asked = _by_any(trainer, self._asked)
+        if _by_any(trainer, time.monotonic() - self._saved >= 60 * self.every_minutes) or asked:
+            self._save(trainer)
+        if asked:
+            raise Stopped(self.path(trainer))
 
     def _save(self, trainer: pl.Trainer) -> None:
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -86,3 +109,10 @@ class KeepLast(pl.Callback):
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
             self._before = None
+
+
+def _by_any(trainer: pl.Trainer, decision: bool) -> bool:
+    """Whether any rank decided so."""
+    if trainer.world_size == 1:
+        return decision
+    return trainer.strategy.reduce_boolean_decision(decision, all=False)

@@ -92,9 +92,7 @@ def tile(images: Tensor, columns: int = 10) -> Tensor:
 def write_grid(path: Path, grids: dict[str, Tensor]) -> None:
     """Writes grids of images side by side, with values clipped to [0, 1]."""
     figure = Figure(figsize=(5 * len(grids), 3), layout="constrained")
-    for axes, (title, images) in zip(
-        figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True
-    ):
+    for axes, (title, images) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
         axes.imshow(tile(images).clamp(0, 1).float().squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1)
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
@@ -110,25 +108,19 @@ def read_curves(path: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
                 for key, value in row.items():
                     stage, _, name = key.partition("/")
                     if stage in ("train", "val") and name in CURVES and value:
-                        curves.setdefault(name, {}).setdefault(stage, []).append(
-                            (int(row["step"]), float(value))
-                        )
+                        curves.setdefault(name, {}).setdefault(stage, []).append((int(row["step"]), float(value)))
     return curves
 
 
 def write_curves(path: Path, curves: dict[str, dict[str, list[tuple[int, float]]]]) -> None:
     """Draws each curve over the step, training beside validation."""
     figure = Figure(figsize=(3.2 * len(curves), 2.8), layout="constrained")
-    for axes, (name, stages) in zip(
-        figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True
-    ):
+    for axes, (name, stages) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
         for stage, points in stages.items():
             axes.plot(*zip(*points, strict=True), label=stage, linewidth=1)
         axes.set_title(f"{name} (nats)", fontsize=9)
         axes.set_xlabel("step")
         values = sorted(value for points in stages.values() for _, value in points)
-        axes.set_ylim(
-            values[len(values) // 20] if len(values) > 20 else None
-        )  # the first steps would flatten the rest
+        axes.set_ylim(values[len(values) // 20] if len(values) > 20 else None)  # the first steps would flatten the rest
         axes.legend(fontsize=8)
     figure.savefig(path, dpi=150)

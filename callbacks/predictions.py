@@ -53,9 +53,12 @@ class Predictions(pl.Callback):
             path.parent.mkdir(parents=True, exist_ok=True)
             whole = {name: interleave([rank[name] for rank in ranks]) for name in own}
             part = path.with_suffix(".part.npz")
-            np.savez(part, k=self.k, **whole)
+            arrays: dict[str, Any] = whole | {"k": np.array(self.k)}
+            np.savez(part, **arrays)
             os.replace(part, path)
-            print(f"codes, reconstructions and log-likelihoods of {len(whole['codes'])} examples: {path}")
+            print(
+                f"codes, reconstructions and log-likelihoods of {len(whole['codes'])} examples: {os.path.relpath(path)}"
+            )
 
 
 def interleave(ranks: list[np.ndarray]) -> np.ndarray:

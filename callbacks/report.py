@@ -35,9 +35,7 @@ class Report(pl.Callback):
         """Starts the clock."""
         self._began = time.perf_counter()
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Counts images and seconds of the steps, without validation."""
         self._images += len(batch if isinstance(batch, torch.Tensor) else batch[0])
         self._seconds += time.perf_counter() - self._began
@@ -57,7 +55,7 @@ class Report(pl.Callback):
         part.write_text(json.dumps(facts | {"test": metrics}, indent=2) + "\n")
         os.replace(part, path)
         Console().print(as_table(facts, metrics))
-        print(f"all of this run: {path.parent}")
+        print(f"all of this run: {os.path.relpath(path.parent)}")
 
     def _facts(self, trainer: pl.Trainer, model: Any) -> dict[str, Any]:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]

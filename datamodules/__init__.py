@@ -4,7 +4,7 @@ from datamodules.array_images import ArrayImages
 from datamodules.base import ImageDataModule
 from datamodules.errors import DataError
 from datamodules.linear_gaussian import LinearGaussian
-from datamodules.loaders import EvalBatches, TrainBatches, mix
+from datamodules.loaders import EvalBatches, TrainBatches
 from datamodules.mnist import MNIST
 from datamodules.mnist5k import MNIST5k
 from datamodules.pixels import Dynamic, Grey, Pixels, Static, Threshold, intensity
@@ -29,5 +29,4 @@ __all__ = [
     "Threshold",
     "TrainBatches",
     "intensity",
-    "mix",
 ]

@@ -11,8 +11,8 @@ from torch import Tensor
 from datamodules.array_file import Header, read_array, read_headers
 from datamodules.base import ImageDataModule
 from datamodules.errors import DataError
-from datamodules.loaders import mix
 from datamodules.records import Images, Splits
+from zoo.noise import mix
 
 IMAGE_NAMES = ("x", "images")
 LABEL_NAMES = ("y", "labels")
@@ -100,25 +100,19 @@ def _label_name(path: Path, headers: dict[str, Header]) -> str | None:
 def _check_images(where: str, header: Header) -> None:
     shape, dtype = header
     if dtype not in (np.uint8, np.bool_) and not (dtype.kind == "f" and dtype.itemsize <= 8):
-        raise DataError(
-            f"{where} is of type {dtype}; expected uint8 (0..255), bool or float: convert it by astype."
-        )
+        raise DataError(f"{where} is of type {dtype}; expected uint8 (0..255), bool or float: convert it by astype.")
     if len(shape) < 2 or math.prod(shape) == 0:
-        raise DataError(
-            f"{where} has shape {shape}; expected (N, H, W), (N, C, H, W) or (N, D), none of them 0."
-        )
+        raise DataError(f"{where} has shape {shape}; expected (N, H, W), (N, C, H, W) or (N, D), none of them 0.")
     if len(shape) == 4 and shape[-1] in (1, 3, 4) and shape[1] not in (1, 3, 4):
         raise DataError(
-            f"{where} has shape {shape}, with the channels last; expected (N, C, H, W):"
-            " use x.transpose(0, 3, 1, 2)."
+            f"{where} has shape {shape}, with the channels last; expected (N, C, H, W): use x.transpose(0, 3, 1, 2)."
         )
 
 
 def _check_labels(where: str, header: Header, size: int) -> None:
     if header.dtype.kind not in "iu" or header.shape != (size,):
         raise DataError(
-            f"{where} is {header.dtype} of shape {header.shape}; expected one integer"
-            f" label for each of {size} images."
+            f"{where} is {header.dtype} of shape {header.shape}; expected one integer label for each of {size} images."
         )
 
 

@@ -11,9 +11,10 @@ from torch import Generator, Tensor
 
 from datamodules.checks import check_count, check_splits
 from datamodules.errors import DataError
-from datamodules.loaders import EvalBatches, TrainBatches, mix
+from datamodules.loaders import EvalBatches, TrainBatches
 from datamodules.pixels import Grey, Pixels, intensity
 from datamodules.records import DRAWN, Batch, Images, Splits, Stored
+from zoo.noise import mix
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):

@@ -36,8 +36,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             draft.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(
-            f"{path} cannot be written ({error}); let the environment variable ZOO_CACHE_DIR name a folder"
-            " that can."
+            f"{path} cannot be written ({error}); let the environment variable ZOO_CACHE_DIR name a folder that can."
         ) from None
 
 

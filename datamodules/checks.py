@@ -31,9 +31,7 @@ def check_splits(splits: Splits, x_shape: tuple[int, ...], pixels: Pixels) -> No
         _check_labels(name, part)
     for name, part in (("train", splits.train), ("test", splits.test)):
         if part.size == 0:
-            raise DataError(
-                f"the {name} split is empty; it needs at least one example, so change the split sizes."
-            )
+            raise DataError(f"the {name} split is empty; it needs at least one example, so change the split sizes.")
 
 
 def _check_shape(name: str, images: Tensor, x_shape: tuple[int, ...]) -> None:
@@ -49,8 +47,7 @@ def _check_values(name: str, images: Tensor, pixels: Pixels) -> None:
         return
     if not images.is_floating_point():
         raise DataError(
-            f"the {name} split has dtype {images.dtype}; expected uint8 (0..255) or a float"
-            " dtype: convert it."
+            f"the {name} split has dtype {images.dtype}; expected uint8 (0..255) or a float dtype: convert it."
         )
     if not images.isfinite().all():
         raise DataError(

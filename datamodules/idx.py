@@ -35,9 +35,7 @@ def read_idx(path: Path, md5: str | None = None) -> Tensor:
     """
     content = _unpacked(path)
     if md5 is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
-        raise DataError(
-            f"{path} is not the published file (md5 {md5} unpacked): delete it and fetch it anew."
-        )
+        raise DataError(f"{path} is not the published file (md5 {md5} unpacked): delete it and fetch it anew.")
     return parse_idx(content, str(path))
 
 

@@ -10,8 +10,8 @@ from torch.distributions import Independent, MultivariateNormal, Normal
 from datamodules.base import ImageDataModule
 from datamodules.checks import check_count
 from datamodules.errors import DataError
-from datamodules.loaders import mix
 from datamodules.records import Images, Splits
+from zoo.noise import mix
 
 
 class LinearGaussian(ImageDataModule):
@@ -72,9 +72,7 @@ class LinearGaussian(ImageDataModule):
             check_count(name, value)
         check_count("n_val", n_val, least=0)
         if not (variance > 0 and math.isfinite(variance)):
-            raise DataError(
-                f"variance is {variance}; the closed forms need noise, so give a positive number."
-            )
+            raise DataError(f"variance is {variance}; the closed forms need noise, so give a positive number.")
         self.variance = variance
         self.sizes = (n_train, n_val, n_test)
         self.x_shape = (x_dim,)
@@ -87,9 +85,7 @@ class LinearGaussian(ImageDataModule):
         """Draws the examples."""
         (x_dim, latent_dim), noise = self.W.shape, math.sqrt(self.variance)
         normal = _standard_normals(mix(self.data_seed, 1))
-        draws = (
-            normal(size, latent_dim) @ self.W.T + self.mu + noise * normal(size, x_dim) for size in self.sizes
-        )
+        draws = (normal(size, latent_dim) @ self.W.T + self.mu + noise * normal(size, x_dim) for size in self.sizes)
         return Splits(*map(Images, draws))
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -97,9 +93,7 @@ class LinearGaussian(ImageDataModule):
         (x_dim, latent_dim), r = self.W.shape, self._centred(x)
         explained = (r @ self.W * self._posterior_mean(x)).sum(-1)  # r'W M^-1 W'r, (B,)
         log_det = (x_dim - latent_dim) * math.log(self.variance) + self._M.logdet()
-        return -0.5 * (
-            x_dim * math.log(2 * math.pi) + log_det + (r.square().sum(-1) - explained) / self.variance
-        )
+        return -0.5 * (x_dim * math.log(2 * math.pi) + log_det + (r.square().sum(-1) - explained) / self.variance)
 
     def posterior(self, x: Tensor) -> MultivariateNormal:
         """Returns p(z | x), of batch shape (B,) and event shape (d,)."""

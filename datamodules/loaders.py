@@ -13,24 +13,7 @@ from torch import Tensor
 
 from datamodules.errors import DataError
 from datamodules.records import DRAWN, Images, Stored
-
-_WORD = 2**64 - 1
-
-
-def mix(*ints: int) -> int:
-    """Hashes integers, in order, to a seed in 1 .. 2**63 - 1, by the finaliser of splitmix64.
-
-    Example:
-        >>> mix(0, 1) == mix(0, 1), mix(0, 1) == mix(1, 0)
-        (True, False)
-    """
-    state = 0
-    for value in ints:
-        state = (state + value + 0x9E3779B97F4A7C15) & _WORD
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _WORD
-        state ^= state >> 31
-    return state >> 1 or 1  # never 0, which stands for pixels that are drawn already
+from zoo.noise import mix
 
 
 class TrainBatches:

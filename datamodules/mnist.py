@@ -88,9 +88,7 @@ class MNIST(ImageDataModule):
         """Reads the four files."""
         folder = self._folder()
         paths = [find_idx(folder, file.name) or folder / file.name for file in self.files]
-        x, y, x_test, y_test = (
-            read_idx(path, file.md5) for path, file in zip(paths, self.files, strict=True)
-        )
+        x, y, x_test, y_test = (read_idx(path, file.md5) for path, file in zip(paths, self.files, strict=True))
         cut = len(x) - self.val_size
         images, labels = x.unsqueeze(1), y.long()  # (60000, 1, 28, 28), (60000,)
         train, val = Images(images[:cut], labels[:cut]), Images(images[cut:], labels[cut:])

@@ -12,9 +12,9 @@ import torch
 from datamodules.base import ImageDataModule
 from datamodules.cache import cache_dir, write_whole
 from datamodules.errors import DataError
-from datamodules.loaders import mix
 from datamodules.pixels import Dynamic
 from datamodules.records import Images, Splits
+from zoo.noise import mix
 
 _SHA256 = "809ec085d551285cf9efad12c42a6aead98c62f96eb9936cc5b778870773e50d"
 

@@ -67,9 +67,7 @@ class Threshold(Pixels):
 
     def __init__(self, level: float = 0.5) -> None:
         if not 0 <= level < 1:
-            raise DataError(
-                f"Threshold got level={level}; intensities lie in [0, 1], so give a level in [0, 1)."
-            )
+            raise DataError(f"Threshold got level={level}; intensities lie in [0, 1], so give a level in [0, 1).")
         self.level = level
 
     def freeze(self, images: Tensor, generator: Generator) -> Tensor:

@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import pytorch_lightning as pl
 import torch
@@ -17,6 +17,8 @@ _PLAIN = (str, int, float, bool, type(None))
 
 class Rebuildable(pl.LightningModule):
     """A module that remembers the arguments it was made with, as plain data, and writes them to its checkpoints."""
+
+    _given: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Remembers the arguments."""
@@ -125,21 +127,18 @@ def imported(path: str) -> Any:
     )
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """Reads a checkpoint of a model of this zoo, safely.
+def read(path: str | Path | BinaryIO) -> dict[str, Any]:
+    """Reads a checkpoint of a model of this zoo, as data alone.
 
     Raises:
-        ZooError: It is not one.
-        ZooError: There is no such file.
+        ZooError: There is no such file, or it is no such checkpoint.
     """
-    path = Path(path)
-    if not path.is_file():
+    if isinstance(path, str | Path) and not Path(path).is_file():
         raise ZooError(f"there is no checkpoint {path}.")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        hparams = checkpoint["hyper_parameters"]
-        hparams["_class_path"], checkpoint["state_dict"]
-    except Exception as error:
+        _ = checkpoint["hyper_parameters"]["_class_path"], checkpoint["state_dict"]
+    except Exception as error:  # torch.load has no common base for what it raises on a file of something else
         raise ZooError(
             f"{path} is not a checkpoint of a model of this zoo, or is damaged: `zoo fit` and "
             "Trainer.save_checkpoint write those."
@@ -147,7 +146,7 @@ def read(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def specification(checkpoint: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
+def specification(checkpoint: Mapping[str, Any], path: Any) -> dict[str, Any]:
     """What the model of a checkpoint is made of: its `class_path` and `init_args`, all of them imported already.
 
     Raises:
@@ -165,11 +164,11 @@ def specification(checkpoint: Mapping[str, Any], path: str | Path) -> dict[str, 
     return spec
 
 
-def load(path: str | Path) -> Any:
+def load(path: str | Path | BinaryIO) -> Any:
     """Gives back a trained model, as its own class, on the CPU and in evaluation mode.
 
     Args:
-        path: A checkpoint, made on the command line or in Python.
+        path: A checkpoint, made on the command line or in Python: its path, or an open file.
 
     Raises:
         ZooError: There is no such file, it is no checkpoint of this zoo, or it names a class that has not been

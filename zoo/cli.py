@@ -1,16 +1,18 @@
 """The command line: `zoo fit | validate | test | predict`."""
 
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from callbacks import KeepLast, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report, Stopped
 from datamodules import DataError
@@ -46,7 +48,8 @@ class ZooCLI(LightningCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Makes the parser of the program or of a subcommand."""
-        parser = ZooParser(**({"dump_header": ["zoo"]} | kwargs))
+        kwargs.setdefault("dump_header", ["zoo"])
+        parser = ZooParser(**kwargs)
         parser.add_argument("-c", "--config", action=ShippedConfig, help="a file, or the name of a shipped one")
         return parser
 
@@ -56,7 +59,12 @@ class ZooCLI(LightningCLI):
         parser.add_argument("--test_after_fit", type=bool, default=True, help="whether fit ends with a test")
         for key, callback in CALLBACKS.items():
             parser.add_lightning_class_args(callback, key)
-        best = {"monitor": "val/objective", "mode": "max", "filename": "best", "enable_version_counter": False}
+        best = {
+            "monitor": "val/objective",
+            "mode": "max",
+            "filename": "best",
+            "enable_version_counter": False,
+        }
         parser.set_defaults({f"checkpoint.{name}": value for name, value in best.items()})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -67,7 +75,7 @@ class ZooCLI(LightningCLI):
         if run is not None and not {"config", "c"} & said.keys():
             self.argv[1:1] = ["--config", str(run / "config.yaml")]
         self.config = parser.parse_args(self.argv)
-        self.subcommand = self.config["subcommand"]
+        self.subcommand = self.config.get("subcommand")
 
     def _parse_ckpt_path(self) -> None:
         """Takes the model of a checkpoint as the checkpoint has it, importing nothing that it names."""
@@ -75,7 +83,7 @@ class ZooCLI(LightningCLI):
         if config.ckpt_path is None:
             if self.subcommand != "fit":
                 raise ZooError(
-                    f"`zoo {self.subcommand}` needs a trained model: give --ckpt_path best, last or the path of a checkpoint."
+                    f"`zoo {self.subcommand}` needs a trained model: give --ckpt_path best, last or the path of one."
                 )
             return
         if config.ckpt_path in ("last", "best"):
@@ -127,13 +135,20 @@ class ZooCLI(LightningCLI):
         """Refuses data of another shape than a checkpoint's."""
         shape = getattr(self.datamodule, "x_shape", None)
         if self.config[self.subcommand].ckpt_path and shape is not None and tuple(shape) != tuple(self._x_shape):
-            raise ZooError(f"the checkpoint's model was made for examples of shape {self._x_shape}, and the data have {shape}.")
+            raise ZooError(
+                f"the checkpoint's model was made for examples of shape {self._x_shape}, and the data have {shape}."
+            )
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        """Lets no checkpoint run code."""
+        return super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True}
 
     def after_fit(self) -> None:
         """Tests the best checkpoint, or the last weights where no validation chose one."""
-        if self.config_init.fit.test_after_fit:
+        if self.config_init["fit"].test_after_fit:
             best = Path(self.trainer.checkpoint_callback.best_model_path or "-")  # type: ignore[union-attr]
-            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=str(best) if best.is_file() else None)
+            path = str(best) if best.is_file() else None
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False)
 
 
 def said_options(argv: Sequence[str]) -> dict[str, str]:
@@ -144,7 +159,7 @@ def said_options(argv: Sequence[str]) -> dict[str, str]:
         {'model.k': '5', 'ckpt_path': 'last'}
     """
     options: dict[str, str] = {}
-    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+    for argument, following in zip(argv, [*argv[1:], ""], strict=False):
         if argument.startswith("-"):
             name, equals, value = argument.lstrip("-").partition("=")
             options[name] = value if equals else following
@@ -168,8 +183,8 @@ def refuse_conflicts(said: dict[str, str], config: dict[str, Any], checkpoint: d
             mine, theirs = dig(config, parts[1:]), dig(checkpoint, parts[1:])
             if mine != theirs:
                 raise ZooError(
-                    f"--{option} is {mine} and the checkpoint's is {theirs}: a checkpoint keeps its own model, so leave "
-                    f"--{option} out, or train a new model without --ckpt_path."
+                    f"--{option} is {mine} and the checkpoint's is {theirs}: a checkpoint keeps its own model, so "
+                    f"leave --{option} out, or train a new model without --ckpt_path."
                 )
 
 
@@ -196,6 +211,22 @@ def known_cause(error: BaseException | None) -> BaseException | None:
     return error
 
 
+def quieten() -> None:
+    """Keeps what a user of the zoo can do nothing about off the screen."""
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning 2.6 calls by the old names
+    warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
+    for known in (
+        ".*during `trainer.test..`, it is recommended to use .*devices=1",  # evaluation is exact on any number of them
+        ".*Total length of `list` across ranks is zero",  # there is no validation split,
+        ".*could not find the monitored key",  # and so nothing to choose the best checkpoint by
+        "Checkpoint directory .* exists and is not empty",  # as it is where a run goes on
+        "The dirpath has changed from",  # a test has a folder of its own
+    ):
+        warnings.filterwarnings("ignore", known)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Runs the command line; it returns nothing, so that a console script ends with status 0.
 
@@ -204,7 +235,10 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     strict = {"allow_abbrev": False}
     defaults = strict | {"default_config_files": [str(files("configs") / "defaults.yaml")]}
+    quieten()
     already = runs.ENVIRONMENT in os.environ
+    if os.getcwd() not in sys.path:  # a console script does not find `mine.py` beside it, as `python -m zoo` does
+        sys.path.append(os.getcwd())
     try:
         ZooCLI(
             LatentVariableModel,
@@ -217,7 +251,8 @@ def main(args: Sequence[str] | None = None) -> None:
             args=args,
         )
     except Stopped as stopped:
-        print(f"stopped after a whole step. To go on: the same command with --ckpt_path {stopped.checkpoint}")
+        path = os.path.relpath(stopped.checkpoint)
+        print(f"stopped after a whole step. To go on: the same command with --ckpt_path {path}")
         sys.exit(130)
     except Exception as error:
         known = known_cause(error)

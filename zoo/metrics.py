@@ -44,7 +44,10 @@ class ExampleMeans(Metric):
 
 
 class Summary(NamedTuple):
-    """The mean, the variance (divided by n) and the standard error of the mean (nan for one value), each (D,), or () for D = 1."""
+    """The mean, the variance (divided by n) and the standard error of the mean (nan for one value).
+
+    Each is (D,), or () where D is 1.
+    """
 
     mean: Tensor
     variance: Tensor
@@ -95,7 +98,5 @@ def _join(parts: Tensor) -> Tensor:
     for part in parts[1:]:
         n = whole[0] + part[0]
         shift, weight = part[1] - whole[1], part[0] / n.clamp(min=1)
-        whole = torch.stack(
-            [n, whole[1] + shift * weight, whole[2] + part[2] + shift.square() * whole[0] * weight]
-        )
+        whole = torch.stack([n, whole[1] + shift * weight, whole[2] + part[2] + shift.square() * whole[0] * weight])
     return whole

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +68,7 @@ class MLP(Network):
             raise ZooError(f"hidden is {list(hidden)}, where widths of at least 1 were expected.")
         widths = [math.prod(in_shape), *hidden, math.prod(out_shape)]
         layers: list[nn.Module] = []
-        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+        for n_in, n_out in pairwise(widths):
             layers += [_linear(n_in, n_out), activation()]
         self.layers = nn.Sequential(*layers[:-1])
 

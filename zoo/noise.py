@@ -14,7 +14,7 @@ _MASK = 2**64 - 1
 
 
 def mix(*numbers: int) -> int:
-    """Hashes whole numbers to one in [0, 2^63), by SplitMix64 (https://doi.org/10.1145/2660193.2660195).
+    """Hashes whole numbers, in order, to one in [1, 2^63), by SplitMix64 (https://doi.org/10.1145/2660193.2660195).
 
     Example:
         >>> mix(0, 1) == mix(0, 1), mix(0, 1) == mix(1, 0)
@@ -25,7 +25,7 @@ def mix(*numbers: int) -> int:
         h = (h ^ (number & _MASK)) + _GAMMA & _MASK
         for shift, factor in _ROUNDS:
             h = (h ^ (h >> shift)) * factor & _MASK
-    return h >> 1
+    return h >> 1 or 1
 
 
 def seed_step(*numbers: int) -> None:
@@ -111,9 +111,10 @@ class ExampleNoise(TorchDispatchMode):
         return _scramble(counters[:, None, :] + keys[:, None])
 
     def uniform(self, out: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Fills ``out`` with numbers uniform in (low, high)."""
+        """Fills ``out`` with numbers uniform in [low, high)."""
         bits = self._bits(out.shape, math.prod(out.shape[2:]), out.device)
-        return out.copy_((_unit(bits, 32, out.dtype) * (high - low) + low).view(out.shape))
+        out.copy_((_unit(bits, 32, out.dtype) * (high - low) + low).view(out.shape))
+        return out.masked_fill_(out >= high, low)  # where rounding reached it
 
     def normal(self, out: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
         """Fills ``out`` with normal numbers, two of each hash (Box and Muller)."""
@@ -140,40 +141,19 @@ def _scramble(h: Tensor) -> Tensor:
 
 
 def _unit(bits: Tensor, shift: int, dtype: torch.dtype) -> Tensor:
-    """Uniform numbers in (0, 1) of 32 of the bits."""
-    return (bits >> shift).bitwise_and_(2**32 - 1).to(dtype).add_(0.5).mul_(2.0**-32)
+    """Uniform numbers in (0, 1) of 32 of the bits, in single precision at least: half would overflow."""
+    dtype = torch.promote_types(dtype, torch.float32)
+    unit = (bits >> shift).bitwise_and_(2**32 - 1).to(dtype).add_(0.5).mul_(2.0**-32)
+    return unit.clamp_(max=1 - torch.finfo(dtype).eps / 2)  # in single precision the largest would round to 1
 
 
-def _made(fill: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """From an operation that fills a tensor, one that makes it."""
-
-    def make(noise: ExampleNoise, size: list[int], **options: Any) -> Tensor:
-        options.pop("generator", None)
-        return fill(noise, torch.empty(size, **options))
-
-    return make
-
-
-def _filled(fill: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """An operation that fills a tensor, without the generator that it does not need."""
-
-    def run(noise: ExampleNoise, out: Tensor, *bounds: float, **options: Any) -> Tensor:
-        options.pop("generator", None)
-        return fill(noise, out, *bounds, **options)
-
-    return run
-
-
-def _scaled(noise: ExampleNoise, mean: Tensor, std: Tensor, **_: Any) -> Tensor:
-    return noise.normal(torch.empty_like(mean)) * std + mean
-
-
-_FUNCTIONS = {
-    torch.ops.aten.normal_.default: _filled(ExampleNoise.normal),
-    torch.ops.aten.uniform_.default: lambda noise, out, *bounds, **named: _filled(ExampleNoise.uniform)(
-        noise, out, *bounds, **{{"from": "low", "to": "high"}.get(k, k): v for k, v in named.items()}
-    ),
-    torch.ops.aten.randn.default: _made(ExampleNoise.normal),
-    torch.ops.aten.rand.default: _made(ExampleNoise.uniform),
-    torch.ops.aten.normal.Tensor_Tensor: _scaled,
+_aten = torch.ops.aten
+_FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
+    _aten.normal_.default: lambda noise, out, mean=0.0, std=1.0, generator=None: noise.normal(out, mean, std),
+    _aten.uniform_.default: lambda noise, out, low=0.0, high=1.0, generator=None: noise.uniform(out, low, high),
+    _aten.randn.default: lambda noise, size, **options: noise.normal(torch.empty(size, **options)),
+    _aten.rand.default: lambda noise, size, **options: noise.uniform(torch.empty(size, **options)),
+    _aten.randn_like.default: lambda noise, like, **options: noise.normal(torch.empty_like(like, **options)),
+    _aten.rand_like.default: lambda noise, like, **options: noise.uniform(torch.empty_like(like, **options)),
+    _aten.normal.Tensor_Tensor: lambda noise, mean, std, **_: noise.normal(torch.empty_like(mean)) * std + mean,
 }

@@ -4,11 +4,12 @@ import difflib
 import inspect
 import re
 import sys
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args, get_origin
 
-from jsonargparse import ActionConfigFile
+from jsonargparse import ActionConfigFile  # pyright: ignore[reportPrivateImportUsage]
 from pytorch_lightning.cli import LightningArgumentParser
 
 
@@ -16,6 +17,7 @@ class ShippedConfig(ActionConfigFile):
     """`--config NAME` finds a file, or a configuration that comes with the zoo."""
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        """Reads a configuration into what has been parsed so far."""
         if isinstance(values, str) and not Path(values).exists():
             values = str(shipped(values))
         super().__call__(parser, cfg, values, option_string)
@@ -31,7 +33,9 @@ def shipped(name: str) -> Path:
     path = folder / f"{name.removesuffix('.yaml')}.yaml"
     if not path.is_file():
         have = sorted(file.stem for file in folder.glob("*.yaml") if file.stem != "defaults")
-        raise TypeError(f"there is no file {name!r}; the shipped configurations are {', '.join(have)}.{near(name, have)}")
+        raise TypeError(
+            f"there is no file {name!r}; the shipped configurations are {', '.join(have)}.{near(name, have)}"
+        )
     return path
 
 
@@ -48,10 +52,7 @@ def near(name: str, names: list[str]) -> str:
 
 
 class ZooParser(LightningArgumentParser):
-    """A parser that refuses in a few lines: what is wrong, what exists, and what may have been meant."""
-
-    choices: dict[str, type] = {}  # noqa: RUF012  set once, by the command line
-    """The base classes whose leaves can be named on the command line, by what they are called there."""
+    """A parser that refuses in a sentence: what is wrong, what exists, and what may have been meant."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the refusal and exits with status 2."""
@@ -59,48 +60,68 @@ class ZooParser(LightningArgumentParser):
         sys.exit(2)
 
     def _explain(self, message: str) -> str:
-        if match := re.search(r"Unrecognized arguments: (.*)", message):
-            option = match[1].split()[0].split("=")[0]
-            return f"there is no option {option}.{near(option, self._options())} `{self.prog} --help` lists them all."
         if match := re.search(r"Option '([\w.]+)' is not accepted", message):
-            owner = re.search(r"class_path '([\w.]+)'", message)
-            names = arguments_of(owner[1]) if owner else []
-            return (
-                f"{owner[1].split('.')[-1] if owner else 'it'} has no option {match[1]!r}; it has {', '.join(names)}."
-                f"{near(match[1], names)}"
-            )
-        if match := re.search(r"Expected a dot import path string: (\S+)", message):
-            key = re.search(r'key "([\w.]+)"', message)
-            kinds = {kind: leaves(base) for kind, base in self.choices.items()}
-            mine = key[1].split(".")[-1] if key else ""
-            known = kinds.get(mine, sorted({leaf for names in kinds.values() for leaf in names}))
-            return (
-                f"there is no {mine or 'class'} {match[1]!r}; there is {', '.join(known)}, and any class of your own by "
-                f"its dotted path.{near(match[1], known)}"
-            )
-        lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
-        return lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
+            return unknown("option", match[1], [action.dest for action in self._actions])
+        if match := re.search(r"unrecognized arguments: (.*)|does not accept option '(.*)'", message):
+            option = (match[1] or match[2]).split()[0].split("=")[0].lstrip("-")
+            known = [each.lstrip("-") for action in self._actions for each in action.option_strings]
+            return f"there is no option {option!r}.{near(option, known)} `zoo SUBCOMMAND --help` lists them all."
+        key = re.search(r'Parser key "([\w.]+)"', message)
+        if key and (match := re.search(r"Expected a dot import path string: (\S+)", message)):
+            own = " (or a class of your own, by its dotted path)"
+            return unknown(key[1].rpartition(".")[2], match[1], self._classes(key[1]), own)
+        if key and (match := re.search(r"Given value: (.*)|Got value: (.*)", message)):
+            wanted = [kind for kind in re.findall(r"Expected an? <class '([\w.]+)'>", message) if kind != "NoneType"]
+            if wanted:
+                return f"{key[1]} is {match[1] or match[2]}, where {' or '.join(wanted)} was expected."
+        lines = [line.strip(" -") for line in message.splitlines()]
+        telling = [line for line in lines if line and not line.startswith(_NOISE)]
+        return " ".join(dict.fromkeys(telling))
 
-    def _options(self) -> list[str]:
-        return [option for action in self._actions for option in action.option_strings]
+    def _classes(self, key: str) -> list[str]:
+        hints = [action._typehint for action in self._actions if action.dest == key]  # pyright: ignore
+        return sorted({name for hint in hints for base in _bases(hint) for name in leaves(base)})
+
+
+_NOISE = (
+    "Parser key",
+    "Expected a path",
+    "Does not validate",
+    "Subtypes:",
+    "Errors:",
+    "Expected a <class",
+    "Given value",
+)
+
+
+def unknown(kind: str, name: str, known: list[str], more: str = "") -> str:
+    """A sentence about a name that does not exist.
+
+    Example:
+        >>> unknown("model", "IWEA", ["IWAE", "VAE"])
+        "there is no model 'IWEA'; there is IWAE, VAE. Did you mean IWAE?"
+    """
+    known = [each for each in known if not each.endswith("help")]
+    return f"there is no {kind} {name!r}; there is {', '.join(known)}{more}.{near(name, known)}"
+
+
+def _bases(hint: Any) -> list[type]:
+    """The classes that a type hint speaks of: in a Callable, those that it returns."""
+    parts = get_args(hint)
+    if get_origin(hint) is Callable:
+        parts = parts[-1:]
+    own = [hint] if inspect.isclass(hint) and hint is not type(None) else []
+    return own + [base for part in parts if not isinstance(part, list) for base in _bases(part)]
 
 
 def leaves(base: type) -> list[str]:
-    """The names of the concrete classes under a base."""
-    found = {base} | {leaf for child in base.__subclasses__() for leaf in _below(child)}
-    return sorted(each.__name__ for each in found if not inspect.isabstract(each) and not each.__name__.startswith("_"))
+    """The names of the concrete and public classes under a base.
 
-
-def _below(cls: type) -> set[type]:
-    return {cls} | {leaf for child in cls.__subclasses__() for leaf in _below(child)}
-
-
-def arguments_of(path: str) -> list[str]:
-    """The names of the arguments of an imported class, those of its bases included."""
-    module, _, name = path.rpartition(".")
-    cls = getattr(sys.modules.get(module), name, object)
-    names: list[str] = []
-    for each in inspect.getmro(cls):
-        parameters = inspect.signature(each.__init__).parameters.values() if "__init__" in vars(each) else []
-        names += [p.name for p in parameters if p.name != "self" and p.kind is p.POSITIONAL_OR_KEYWORD]
-    return list(dict.fromkeys(names))
+    Example:
+        >>> from zoo import Variance
+        >>> leaves(Variance)
+        ['FixedVariance', 'LearnedVariance']
+    """
+    below = [name for child in base.__subclasses__() for name in leaves(child)]
+    public = not inspect.isabstract(base) and not base.__name__.startswith("_")
+    return sorted({*below, *([base.__name__] if public else [])})

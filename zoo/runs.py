@@ -31,7 +31,7 @@ def new_run(parent: Path) -> Path:
             number += 1
             try:
                 (parent / str(number)).mkdir()
-                return parent / str(number)
+                return (parent / str(number)).resolve()
             except FileExistsError:  # another run was faster
                 continue
     except OSError as error:
@@ -59,8 +59,8 @@ def checkpoint_of(parent: Path, name: str) -> Path:
 
 def run_of(checkpoint: Path) -> Path | None:
     """The folder of the run that a checkpoint belongs to, where it belongs to one."""
-    run = checkpoint.resolve().parent.parent
-    return run if checkpoint.parent.name == "checkpoints" and (run / "config.yaml").is_file() else None
+    folder = checkpoint.resolve().parent
+    return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file() else None
 
 
 def default_loggers(folder: Path) -> list[Logger]:

@@ -26,6 +26,7 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         super().__init__()
         self._means = ExampleMeans()
         self._run_seed: int | None = None
+        self._loader_states: list[dict[str, Any]] = []
 
     @abstractmethod
     def objective(self, draw: Draw) -> Tensor:
@@ -74,17 +75,18 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
             self.check(x)
         draw = self.draw(x)
         objective = self.objective(draw)
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # self.log costs as much as a step
+        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]
+        if (self.global_step + 1) % every == 0:  # self.log costs as much as a small step
             self._log_step(draw, objective)
         return -objective.mean()
 
     @final
-    def validation_step(self, batch: Any, batch_idx: int) -> Draw:
+    def validation_step(self, batch: Any, batch_idx: int) -> Draw:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The draw of a batch, for callbacks to read."""
         return self._evaluation_step(batch)
 
     @final
-    def test_step(self, batch: Any, batch_idx: int) -> Draw:
+    def test_step(self, batch: Any, batch_idx: int) -> Draw:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The draw of a batch, for callbacks to read."""
         return self._evaluation_step(batch)
 
@@ -115,6 +117,15 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the seed back, so that a resumed run draws what an uninterrupted one would have drawn."""
         self._run_seed = checkpoint.get("run_seed")
+        loops = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
+        self._loader_states = loops.get("combined_loader", [])
+
+    @final
+    def on_train_start(self) -> None:
+        """Gives the loader its place back, which Lightning 2.6 does within an epoch but not between two."""
+        loader = self.trainer.train_dataloader
+        if self.trainer.ckpt_path and self._loader_states and hasattr(loader, "load_state_dict"):
+            loader.load_state_dict(self._loader_states[0])
 
     def _evaluation_step(self, batch: Any) -> Draw:
         x = examples(batch)
@@ -136,9 +147,7 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
     def _log_means(self, stage: str) -> None:
         means = {f"{stage}/{name}": value for name, value in self._means.compute().items()}
         self._means.reset()
-        self.log_dict(
-            means, sync_dist=True, batch_size=1
-        )  # equal on all ranks already: this stays their mean
+        self.log_dict(means, sync_dist=True, batch_size=1)  # equal on all ranks already: this stays their mean
 
 
 def examples(batch: Any) -> Tensor:

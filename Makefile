@@ -1,0 +1,37 @@
+# Everything runs in .venv, which the first target to need it makes.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: fit test test-slow lint clean
+
+fit: $(VENV)/installed  ## trains a VAE on real digits, tests it and shows where the results are
+	$(BIN)/zoo fit
+
+test: $(VENV)/installed-dev  ## runs the tests and the examples in docstrings
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/installed-dev  ## runs the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/installed-dev  ## checks style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+$(VENV)/bin/python:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+
+# torch by itself first: a constraint alone would let the installer look for another build of it.
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,32 @@
+"""What every test stands on: float64, a fixed seed, and an environment that is put back."""
+
+import os
+from collections.abc import Iterator
+
+# Lightning 2.6 calls what jsonargparse 4.53 has renamed.
+os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+
+import pytest
+import torch
+
+torch.set_num_threads(1)  # the tensors are small, and two processes share two cores
+
+
+@pytest.fixture(autouse=True)
+def float64() -> Iterator[None]:
+    """Digits enough to tell a wrong formula from rounding."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lightning and the zoo write to the environment for the processes that they start."""
+    before = dict(os.environ)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    yield
+    os.environ.clear()
+    os.environ.update(before)

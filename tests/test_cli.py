@@ -1,0 +1,169 @@
+"""The command line, as a user types it: runs, folders, checkpoints."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+
+import zoo
+from zoo.cli import main
+from zoo.parsing import shipped
+from zoo.runs import new_run
+
+SMALL = [
+    "--data=LinearGaussian",
+    "--data.n_train=50",
+    "--data.n_val=11",
+    "--data.n_test=13",
+    "--data.batch_size=20",
+    "--model=GaussianVAE",
+    "--model.latent_dim=2",
+    "--model.encoder.hidden=[4]",
+    "--model.decoder.hidden=[4]",
+    "--log_likelihood.k=5",
+    "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.log_every_n_steps=1",
+]
+RUN = Path("runs/gaussianvae-lineargaussian")
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def fit(*options: str) -> None:
+    main(["fit", *SMALL, *options])
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("name", ["bernoulli_vae", "gaussian_vae", "iwae", "prior_sampling"])
+def test_every_shipped_configuration_trains_and_is_tested(name: str) -> None:
+    main(["fit", "--config", name, "--trainer.fast_dev_run=true", "--trainer.accelerator=cpu", "--log_likelihood.k=3"])
+    (metrics,) = Path("runs").glob("*/1/metrics.json")
+    assert shipped(name).is_file() and json.loads(metrics.read_text())["test"]["objective"] < 0
+
+
+def test_a_fit_leaves_a_folder_with_all_of_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    fit("--trainer.max_epochs=2")
+    names = {str(path.relative_to(RUN / "1")) for path in (RUN / "1").rglob("*") if path.is_file()}
+    expected = {"config.yaml", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.csv", "metrics.json"}
+    assert expected | {"pictures/curves.png"} <= names
+    assert any("tfevents" in name for name in names)
+    results = json.loads((RUN / "1/metrics.json").read_text())
+    assert results["epochs"] == 2 and results["test"]["log_likelihood/se"] > 0
+    assert "log-likelihood, k = 5" in capsys.readouterr().out
+    fit("--trainer.max_epochs=1", "--test_after_fit=false")
+    assert (RUN / "2/checkpoints/last.ckpt").is_file() and not (RUN / "2/metrics.json").exists()
+
+
+def test_the_tested_weights_are_the_best_ones() -> None:
+    fit("--trainer.max_epochs=3")
+    before = json.loads((RUN / "1/metrics.json").read_text())["test"]
+    main(["test", "--ckpt_path", str(RUN / "1/checkpoints/best.ckpt")])  # data and options come from the run
+    after = json.loads((RUN / "2/metrics.json").read_text())["test"]
+    assert after == pytest.approx(before, rel=1e-12)
+
+
+def test_last_goes_on_in_its_own_folder_as_if_it_had_never_stopped() -> None:
+    fit("--trainer.max_epochs=3")
+    fit("--trainer.max_epochs=1")
+    fit("--trainer.max_epochs=3", "--ckpt_path=last")
+    assert not (RUN / "3").exists()
+    whole, resumed = (weights(RUN / n / "checkpoints/last.ckpt") for n in "12")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    rows = [(RUN / n / "metrics.csv").read_text().splitlines() for n in "12"]
+    assert rows[0] == rows[1]
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    class Impatient(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.global_step == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(sys.modules[__name__], "Impatient", Impatient, raising=False)
+    real = zoo.cli.Report
+    monkeypatch.setattr(zoo.cli, "Report", Impatient)
+    with pytest.raises(SystemExit) as stop:
+        fit("--trainer.max_epochs=3")
+    assert stop.value.code == 130
+    assert "--ckpt_path runs/gaussianvae-lineargaussian/1/checkpoints/last.ckpt" in capsys.readouterr().out
+    monkeypatch.setattr(zoo.cli, "Report", real)
+    fit("--trainer.max_epochs=3", "--ckpt_path=last")
+    fit("--trainer.max_epochs=3")
+    whole, resumed = (weights(RUN / n / "checkpoints/last.ckpt") for n in "21")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_the_options_of_a_checkpoint_hold_and_a_conflict_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    fit("--trainer.max_epochs=1", "--test_after_fit=false")
+    best = str(RUN / "1/checkpoints/best.ckpt")
+    main(["validate", "--ckpt_path", best, "--model.latent_dim=2"])  # the same is no conflict
+    for option in ("--model.latent_dim=3", "--model.encoder.hidden=[5]", "--model=VAE"):
+        with pytest.raises(SystemExit) as stop:
+            main(["test", "--ckpt_path", best, option])
+        assert stop.value.code == 1 and "a checkpoint keeps its own model" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["test", "--ckpt_path", best, "--data.x_dim=6"])
+    assert "was made for examples of shape" in capsys.readouterr().err
+
+
+def test_predict_writes_one_file_in_the_order_of_the_data() -> None:
+    fit("--trainer.max_epochs=1", "--test_after_fit=false")
+    main(["predict", "--ckpt_path", str(RUN / "1/checkpoints/best.ckpt"), "--predictions.k=4"])
+    with np.load(RUN / "2/predictions.npz") as file:
+        assert {name: file[name].shape for name in file} == {
+            "codes": (13, 2),
+            "reconstructions": (13, 5),
+            "log_likelihood": (13,),
+            "k": (),
+        }
+
+
+def test_a_fit_without_a_validation_set_is_tested_all_the_same() -> None:
+    np.save("mine.npy", np.random.default_rng(0).integers(0, 256, (40, 8, 6), dtype=np.uint8))
+    options = ["--data=ArrayImages", "--data.path=mine.npy", "--data.val=0", "--model=IWAE", "--model.k=2"]
+    main(["fit", *SMALL[-4:], *options, "--data.pixels=Dynamic", "--trainer.max_epochs=1"])
+    assert json.loads(Path("runs/iwae-arrayimages/1/metrics.json").read_text())["test"]["log_likelihood/5"] < 0
+    assert Path("runs/iwae-arrayimages/1/pictures/samples.png").is_file()
+
+
+def test_a_class_of_ones_own_is_trained_by_its_dotted_path() -> None:
+    Path("mine_own.py").write_text(
+        "import zoo\n\n\nclass Mine(zoo.IWAE):\n"
+        "    def __init__(self, m: int = 2, **kwargs):\n        super().__init__(**kwargs)\n        self.m = m\n"
+    )
+    main(["fit", "--model=mine_own.Mine", "--model.m=4", *SMALL[:5], *SMALL[9:], "--trainer.max_epochs=1",
+          "--model.likelihood=Gaussian", "--model.latent_dim=2"])  # fmt: skip
+    model = zoo.load("runs/mine-lineargaussian/1/checkpoints/best.ckpt")
+    assert type(model).__name__ == "Mine" and model.m == 4
+
+
+def test_two_runs_that_begin_together_get_two_folders(tmp_path: Path) -> None:
+    assert [new_run(tmp_path / "a").name for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_print_config_prints_what_would_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", "iwae", "--model.k=7", "--print_config"])
+    assert stop.value.code == 0 and "k: 7" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_python_m_zoo_runs_from_an_empty_folder() -> None:
+    command = [sys.executable, "-m", "zoo", "fit", *SMALL, "--trainer.max_epochs=1"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

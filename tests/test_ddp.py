@@ -1,0 +1,169 @@
+"""Many processes: the same numbers as one, every example once, and noise of their own in training."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+
+from callbacks import KeepLast, LogLikelihood, PosteriorVariance, Predictions
+from tests.small import MODELS, SIZES, SmallImages, quiet_trainer, small_model
+from zoo import MLP, Draw
+
+pytestmark = [
+    pytest.mark.timeout(120),  # a rank that waits for another waits for ever
+    # Forking is safe here: the tests run torch on one thread.
+    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def no_process_group() -> Iterator[None]:
+    """Lightning leaves the group of one process behind."""
+    yield
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def trainer_of(ranks: int, folder: Path, *callbacks: pl.Callback, **options: Any) -> pl.Trainer:
+    many = {"devices": ranks, "strategy": "ddp_fork"} if ranks > 1 else {}
+    return quiet_trainer(folder, *callbacks, **many | options)
+
+
+class Watch(pl.Callback):
+    """Each rank writes what it saw and drew to a file of its own, since only logged numbers come back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seen: dict[str, list[torch.Tensor]] = {"x": [], "noise": [], "test": []}
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.seen["x"].append(batch.x)
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Draw, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self.seen["test"].append(batch.x)
+
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: Any, loss: torch.Tensor) -> None:
+        self.seen["noise"].append(torch.rand(2))  # the next numbers of the generator stand for those before
+
+    def teardown(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        record = {**self.seen, "weights": pl_module.state_dict()}
+        torch.save(record, self.folder / f"{trainer.state.fn.value}-{trainer.global_rank}.pt")
+
+    @staticmethod
+    def read(folder: Path, stage: str, ranks: int) -> list[dict[str, Any]]:
+        return [torch.load(folder / f"{stage}-{rank}.pt") for rank in range(ranks)]
+
+
+def measure(ranks: int, folder: Path, name: str, batch: int) -> dict[str, float]:
+    """Validates and tests a model at given weights."""
+    monitors = [LogLikelihood(7, ("val", "test")), PosteriorVariance(0.001, ("val", "test"))]
+    data = SmallImages(eval_batch_size=batch)
+    trainer = trainer_of(ranks, folder, *monitors, Watch(folder))
+    found = {}
+    for run in (trainer.validate, trainer.test):
+        run(small_model(name), datamodule=data, verbose=False)
+        found |= {key: float(value) for key, value in trainer.callback_metrics.items()}
+    return found
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_the_numbers_do_not_depend_on_ranks(tmp_path: Path, name: str, ranks: int) -> None:
+    one, many = measure(1, tmp_path, name, 4), measure(ranks, tmp_path, name, 3)
+    assert {"val/objective", "test/objective"} < one.keys()
+    assert any(key.startswith("test/log_likelihood") for key in one)
+    assert ("val/active_units" in one) == (name != "prior")
+    assert many == pytest.approx(one, rel=0, abs=1e-10)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_each_example_is_evaluated_once(tmp_path: Path, ranks: int) -> None:
+    measure(ranks, tmp_path, "iwae", 3)
+    parts = [torch.cat(record["test"]) for record in Watch.read(tmp_path, "test", ranks)]
+    assert len({len(part) for part in parts}) == 2  # 13 examples: the ranks hold unequal numbers
+    data = SmallImages()
+    seen = sorted(map(tuple, torch.cat(parts).flatten(1).tolist()))
+    assert seen == sorted(map(tuple, (data.splits.test.images / 255).flatten(1).tolist()))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_default_ddp_trains(tmp_path: Path, name: str) -> None:
+    """Without `find_unused_parameters`, which would hide parameters that no gradient reaches."""
+    model = small_model(name)
+    trainer_of(2, tmp_path, Watch(tmp_path), max_epochs=2).fit(model, datamodule=SmallImages())
+    first, second = (record["weights"] for record in Watch.read(tmp_path, "fit", 2))
+    before = small_model(name).state_dict()
+    for key, value in first.items():
+        assert torch.equal(value, second[key])
+        assert not torch.equal(value, before[key]), f"{key} was not trained"
+
+
+def test_each_rank_draws_its_own_noise_and_pixels(tmp_path: Path) -> None:
+    """Of a data set of equal images, so that only the noise can tell the pixels of two ranks apart."""
+    data = SmallImages()
+    grey = torch.full_like(data.splits.train.images, 128)
+    data.splits = data.splits._replace(train=data.splits.train._replace(images=grey))
+    trainer_of(2, tmp_path, Watch(tmp_path), max_epochs=2).fit(small_model("iwae"), datamodule=data)
+    ranks = Watch.read(tmp_path, "fit", 2)
+    for what in ("x", "noise"):
+        drawn = [each for record in ranks for each in record[what]]
+        assert len(drawn) == 2 * 2 * 3  # ranks, epochs, batches: 12 examples a rank in batches of 5
+        assert len({tuple(each.flatten().tolist()[:40]) for each in drawn}) == len(drawn)
+
+
+def test_predictions_are_those_of_one_process(tmp_path: Path) -> None:
+    files = []
+    for ranks, batch in ((1, 13), (2, 3)):
+        path = tmp_path / f"{ranks}.npz"
+        trainer = trainer_of(ranks, tmp_path, Predictions(k=7, path=str(path)))
+        data = SmallImages(eval_batch_size=batch)
+        trainer.predict(small_model("bernoulli"), datamodule=data, return_predictions=False)
+        with np.load(path) as file:
+            files.append(dict(file))
+    one, many = files
+    assert set(one) == set(many) == {"codes", "reconstructions", "log_likelihood", "k"}
+    assert len(one["codes"]) == SIZES[2]
+    for key in one:
+        np.testing.assert_allclose(many[key], one[key], rtol=0, atol=1e-10)
+
+
+class StopOne(pl.Callback):
+    """Only the second rank is asked to stop."""
+
+    def __init__(self, keep: KeepLast) -> None:
+        self.keep = keep
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 3 and trainer.global_rank == 1:
+            self.keep._asked = True
+
+
+def test_ranks_stop_together_and_go_on(tmp_path: Path) -> None:
+    """12 examples a rank in batches of 5 make 3 batches an epoch: the stop is within the second."""
+    whole, last = tmp_path / "whole", tmp_path / "checkpoints" / "last.ckpt"
+    whole.mkdir()
+    trainer_of(2, whole, Watch(whole)).fit(small_model("iwae"), datamodule=SmallImages())
+    keep = KeepLast()
+    with pytest.raises(Exception, match="stopped and saved"):  # as the launcher hands it on from a rank
+        trainer_of(2, tmp_path, keep, StopOne(keep)).fit(small_model("iwae"), datamodule=SmallImages())
+    assert torch.load(last)["global_step"] == 4
+    resumed = trainer_of(2, tmp_path, Watch(tmp_path))
+    resumed.fit(small_model("iwae", seed=99), datamodule=SmallImages(), ckpt_path=last, weights_only=True)
+    for end, other in zip(Watch.read(whole, "fit", 2), Watch.read(tmp_path, "fit", 2), strict=True):
+        for key, value in end["weights"].items():
+            assert torch.equal(value, other["weights"][key])
+
+
+def test_a_part_without_gradient_is_refused_by_default_ddp(tmp_path: Path) -> None:
+    """Without this, the tests of default DDP could not fail."""
+    model = small_model("iwae")
+    model.unused = MLP((2,), (2,), hidden=[])
+    with pytest.raises(Exception, match="not used in producing"):
+        trainer_of(2, tmp_path, max_epochs=2).fit(model, datamodule=SmallImages())

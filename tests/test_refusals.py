@@ -1,0 +1,62 @@
+"""Bad input on the command line gets one sentence that says what to do, and a status that is not 0."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zoo.cli import main
+
+REFUSED = {
+    # what is typed: (status, what the sentence says)
+    "fit --model.laten_dim=3": (2, "Did you mean latent_dim?"),
+    "fit --model IWEA": (2, "there is no model 'IWEA'; there is BernoulliVAE, GaussianVAE, IWAE"),
+    "fit --model mine.Missing": (2, "No module named 'mine'"),
+    "fit --data MNST": (2, "Did you mean MNIST?"),
+    "fit --data.pixels=Dinamic": (2, "Did you mean Dynamic?"),
+    "fit --model.encoder=MPL": (2, "Did you mean MLP?"),
+    "fit --model.encoder.hiden=[3]": (2, "Did you mean hidden?"),
+    "fit --model.optimizer.lrr=3": (2, "Did you mean lr?"),
+    "fit --model PriorSampling --model.encoder=MLP": (2, "there is no option 'encoder'"),
+    "fit --trainer.max_epoch=3": (2, "Did you mean trainer.max_epochs?"),
+    "fit --model.k=abc": (2, "k is abc, where int was expected"),
+    "fit --config iwea": (2, "Did you mean iwae?"),
+    "fit --model.k=0": (1, "at least 1 was expected"),
+    "fit --model.encoder.hidden=[0]": (1, "widths of at least 1"),
+    "fit --model GaussianVAE --model.variance=FixedVariance --model.variance.value=-1": (1, "a positive number"),
+    "fit --model.kl_weight=-1": (1, "neither may be negative"),
+    "fit --log_likelihood.k=0": (1, "at least one draw was expected"),
+    "fit --data.batch_size=0": (1, "batch_size"),
+    "fit --data.pixels=Grey --trainer.fast_dev_run=true": (1, "make them binary with --data.pixels"),
+    "fit --ckpt_path last": (1, "there is no checkpoint 'last' of a run"),
+    "fit --ckpt_path nothing.ckpt": (1, "there is no checkpoint nothing.ckpt"),
+    "test": (1, "needs a trained model"),
+    "predict": (1, "needs a trained model"),
+    "test --ckpt_path garbage.ckpt": (1, "garbage.ckpt is not a checkpoint of a model of this zoo"),
+    "test --ckpt_path pickle.ckpt": (1, "pickle.ckpt is not a checkpoint of a model of this zoo"),
+    "fit --data ArrayImages --data.path=missing.npy": (1, "missing.npy"),
+    "fit --data ArrayImages --data.path=nan.npy": (1, "nan.npy"),
+    "fit --trainer.default_root_dir=garbage.ckpt --trainer.fast_dev_run=true": (1, "--trainer.default_root_dir"),
+    "fight": (2, "invalid choice"),
+    "": (2, "subcommand"),
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("garbage.ckpt").write_bytes(b"not a checkpoint")
+    Path("pickle.ckpt").write_bytes(pickle.dumps({"state_dict": {}}))
+    np.save("nan.npy", np.full((30, 4, 4), np.nan))
+
+
+@pytest.mark.parametrize("line", REFUSED, ids=lambda line: line or "nothing")
+def test_it_is_refused_in_a_sentence(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, sentence = REFUSED[line]
+    with pytest.raises(SystemExit) as stop:
+        main(line.split())
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert stop.value.code == status
+    assert message.startswith("zoo: error: ") and sentence in message, message
+    assert not list(Path().rglob("*.part")) and not list(Path().rglob("*.json")), "something half-written is left"
