@@ -54,8 +54,9 @@ class KeepLast(Checkpoint):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Saves and stops, unless a validation or the epoch's end follows: resumed from here, they would be lost."""
-        loop = trainer.fit_loop.epoch_loop
-        if not loop._is_training_done and not loop._should_check_val_fx(trainer.fit_loop._data_fetcher):
+        loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
+        assert fetcher is not None  # a batch has just come out of it
+        if not loop._is_training_done and not loop._should_check_val_fx(fetcher):
             self._save_or_stop(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:

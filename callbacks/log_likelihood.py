@@ -7,6 +7,7 @@ from torchmetrics import Metric
 
 from callbacks.monitor import Monitor, Stage, Weighs
 from zoo.draw import Draw
+from zoo.errors import ZooError
 from zoo.metrics import Moments
 
 
@@ -25,13 +26,13 @@ class LogLikelihood(Monitor):
         every_n_epochs: In validation, how often.
 
     Raises:
-        ValueError: k is below 1.
+        ZooError: k is below 1.
     """
 
     def __init__(self, k: int = 1000, stages: Sequence[Stage] = ("test",), every_n_epochs: int = 1) -> None:
         super().__init__(stages, every_n_epochs)
         if k < 1:
-            raise ValueError(f"k is {k}, where at least one draw was expected.")
+            raise ZooError(f"k is {k}, where at least one draw was expected.")
         self.k = k
 
     def metrics(self, model: Weighs) -> list[Metric]:

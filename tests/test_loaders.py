@@ -120,9 +120,7 @@ def test_a_pass_has_the_same_length_wherever_it_starts() -> None:
     assert len(list(loader)) == len(loader) == 3
 
 
-@pytest.mark.parametrize(
-    ("overfit", "expected"), [(2, [0, 1, 2, 3, 4, 5, 6, 7]), (0.4, [0, 1, 2, 3]), (9, range(11))]
-)
+@pytest.mark.parametrize(("overfit", "expected"), [(2, [0, 1, 2, 3, 4, 5, 6, 7]), (0.4, [0, 1, 2, 3]), (9, range(11))])
 def test_overfitting_repeats_the_first_batches_unshuffled(overfit: float, expected: Iterable[int]) -> None:
     loader = TrainBatches(numbered(), 4, 5, overfit=overfit)
     assert len(loader) == 3

@@ -136,9 +136,7 @@ def test_draws_without_the_leading_axes_are_refused(shape: tuple[int, ...]) -> N
 
 @pytest.mark.parametrize("bits", [0, -1])  # the smallest and the largest hash
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_no_hash_makes_an_infinite_number(
-    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, bits: int
-) -> None:
+def test_no_hash_makes_an_infinite_number(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, bits: int) -> None:
     monkeypatch.setattr(ExampleNoise, "_bits", lambda noise, shape, n, _: torch.full((*shape[:2], n), bits))
     zeros = torch.zeros(B, D, dtype=dtype)
     with ExampleNoise(KEYS):
@@ -189,9 +187,7 @@ def test_the_noise_of_a_step_is_a_function_of_its_numbers() -> None:
     first = drawn(0, 1, 2)
     drawn(5, 5, 5)
     assert drawn(0, 1, 2) == first
-    assert (
-        len({drawn(seed, rank, step) for seed in range(5) for rank in range(4) for step in range(10)}) == 200
-    )
+    assert len({drawn(seed, rank, step) for seed in range(5) for rank in range(4) for step in range(10)}) == 200
 
 
 @pytest.mark.parametrize(("like", "make"), [(torch.randn_like, torch.randn), (torch.rand_like, torch.rand)])

@@ -35,9 +35,7 @@ def all_same(a: list[Tensor], b: list[Tensor], tolerance: float = 1e-10) -> None
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize(("k", "n"), [(5, 7), (7, 5), (1, 3), (6, 1), (1, 1)])
 @pytest.mark.parametrize("shape", [(11,), (1, 5, 3)])
-def test_the_matrix_product_is_the_direct_form(
-    likelihood: Like, k: int, n: int, shape: tuple[int, ...]
-) -> None:
+def test_the_matrix_product_is_the_direct_form(likelihood: Like, k: int, n: int, shape: tuple[int, ...]) -> None:
     model = PriorSampling(x_shape=shape, latent_dim=2, k=k, likelihood=likelihood)
     x = torch.rand(n, *shape).round()
     draw = model.draw(x)
@@ -75,9 +73,7 @@ def test_single_precision_keeps_its_digits_where_the_square_cancels(std: float) 
 def test_decoding_in_chunks_changes_neither_value_nor_gradient(
     monkeypatch: pytest.MonkeyPatch, cls: Callable[..., LatentVariableModel], likelihood: Like, chunk: int
 ) -> None:
-    model = cls(
-        x_shape=(1, 5, 3), latent_dim=2, k=11, likelihood=likelihood, decoder=partial(MLP, hidden=[6])
-    )
+    model = cls(x_shape=(1, 5, 3), latent_dim=2, k=11, likelihood=likelihood, decoder=partial(MLP, hidden=[6]))
     x = torch.rand(4, 1, 5, 3).round()
 
     def step() -> tuple[Tensor, list[Tensor]]:

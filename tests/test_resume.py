@@ -65,7 +65,7 @@ class Killed(Exception):
 
 
 class Validations(pl.Callback):
-    """Writes down what each validation found; one that is repeated must find the same."""
+    """What each validation found; one that is repeated must find the same."""
 
     def __init__(self) -> None:
         self.found: dict[int, float] = {}
@@ -193,12 +193,6 @@ def test_a_second_ctrl_c_aborts_at_once(tmp_path: Path) -> None:
     """Within the step, so that the last checkpoint is that of before."""
     last = tmp_path / "checkpoints" / "last.ckpt"
     with pytest.raises(SystemExit):  # Lightning turns the KeyboardInterrupt into this
-        fit(
-            tmp_path,
-            CASES["bernoulli"],
-            Validations(),
-            KeepLast(every_minutes=0),
-            At(7, kill=False),
-            At(7, kill=False),
-        )
+        twice = (At(7, kill=False), At(7, kill=False))
+        fit(tmp_path, CASES["bernoulli"], Validations(), KeepLast(every_minutes=0), *twice)
     assert torch.load(last)["global_step"] == 7

@@ -123,7 +123,7 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
     @final
     def on_train_start(self) -> None:
         """Gives the loader its place back, which Lightning 2.6 does within an epoch but not between two."""
-        loader = self.trainer.train_dataloader
+        loader: Any = self.trainer.train_dataloader
         if self.trainer.ckpt_path and self._loader_states and hasattr(loader, "load_state_dict"):
             loader.load_state_dict(self._loader_states[0])
 
