@@ -4,7 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -23,6 +23,16 @@ _TERMS = {
     "variance": "decoder variance σ²",
     "active_units": "active units",
 }
+
+
+@runtime_checkable
+class NamesPixels(Protocol):
+    """Data that say what their pixels are."""
+
+    @property
+    def pixels_name(self) -> str:
+        """One word for what the pixels are."""
+        ...
 
 
 class Report(pl.Callback):
@@ -65,13 +75,12 @@ class Report(pl.Callback):
             "k": model.k,
             "data": type(data).__name__,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "epochs": trainer.current_epoch,
-            "steps": trainer.global_step,
         }
-        if isinstance(data, pl.LightningDataModule):
-            facts["pixels"] = data.pixels_name  # type: ignore[attr-defined]
-        if self._seconds:
-            facts["images_per_second"] = round(self._images * trainer.world_size / self._seconds)
+        if isinstance(data, NamesPixels):
+            facts["pixels"] = data.pixels_name
+        if self._seconds:  # this run trained what it tests
+            rate = round(self._images * trainer.world_size / self._seconds)
+            facts |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "images_per_second": rate}
         return facts
 
 

@@ -79,11 +79,20 @@ class TrainBatches:
             yield Stored(*self.data.at(batches[now % period]), mix(self.seed, self.rank, now))
 
     def state_dict(self) -> dict[str, int]:
-        """Returns the position, and the seed, so that a run resumed under another seed keeps its order."""
-        return {"position": self.position, "seed": self.seed}
+        """Returns the position, and what it counts in: the seed of the order, and the batches of an epoch."""
+        return {"position": self.position, "seed": self.seed, "epoch": len(self)}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Takes up a saved position."""
+        """Takes up a saved position, and the seed, so that a run resumed under another seed keeps its order.
+
+        Raises:
+            DataError: The epochs have other batches now, so that the position would mean something else.
+        """
+        if state_dict["epoch"] != len(self):
+            raise DataError(
+                f"the run that goes on had {state_dict['epoch']} batches in an epoch and now has {len(self)}: resume "
+                "with the same data, batch size and number of processes."
+            )
         self.position, self.seed = state_dict["position"], state_dict["seed"]
 
 

@@ -101,7 +101,7 @@ class MNIST(ImageDataModule):
                 return folder
         raise DataError(
             f"{root} does not hold the four files of MNIST: {self._how_to_place()},"
-            " or name no folder and call prepare_data() to download them."
+            " or name no folder, and they are downloaded."
         )
 
     def _how_to_place(self) -> str:

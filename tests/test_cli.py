@@ -167,3 +167,13 @@ def test_python_m_zoo_runs_from_an_empty_folder() -> None:
     command = [sys.executable, "-m", "zoo", "fit", *SMALL, "--trainer.max_epochs=1"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(("options", "k"), [([], 1), (["--model=IWAE"], 5), (["--config=mine.yaml"], 100),
+                                            (["--config=bernoulli_vae", "--model=IWAE"], 5)])  # fmt: skip
+def test_a_model_that_is_named_has_its_own_default_of_k(options: list[str], k: int) -> None:
+    Path("mine.yaml").write_text("model:\n  class_path: PriorSampling\n")
+    main(["fit", *options, *SMALL[:5], "--model.likelihood=Gaussian" if k > 1 else "--model=GaussianVAE",
+          "--trainer.accelerator=cpu", "--log_likelihood.k=3", "--trainer.fast_dev_run=true"])  # fmt: skip
+    (metrics,) = Path("runs").glob("*/1/metrics.json")
+    assert json.loads(metrics.read_text())["k"] == k

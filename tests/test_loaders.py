@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules import DataError, EvalBatches, Images, Stored, TrainBatches, mix
+from datamodules import DataError, EvalBatches, Images, Stored, TrainBatches
+from zoo.noise import mix
 
 SIZE = 11  # divided by none of the numbers of ranks and batch sizes below
 WORLDS = (1, 2, 3)

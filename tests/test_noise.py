@@ -19,6 +19,7 @@ from torch.distributions import (
     Uniform,
 )
 
+from zoo.errors import UnknownNoise
 from zoo.noise import ExampleNoise, fingerprint, mix, seed_step
 
 B, D = 7, 5
@@ -120,7 +121,7 @@ def test_a_second_draw_does_not_repeat_the_first() -> None:
 def test_a_distribution_that_cannot_be_made_a_function_is_refused(q: Distribution) -> None:
     with (
         ExampleNoise(KEYS),
-        pytest.raises(NotImplementedError, match="cannot be drawn as a function of the example"),
+        pytest.raises(UnknownNoise, match="cannot be drawn as a function of the example"),
     ):
         q.rsample(torch.Size([3]))
 
@@ -129,7 +130,7 @@ def test_a_distribution_that_cannot_be_made_a_function_is_refused(q: Distributio
 def test_draws_without_the_leading_axes_are_refused(shape: tuple[int, ...]) -> None:
     with (
         ExampleNoise(KEYS),
-        pytest.raises(NotImplementedError, match=r"where \(draws, 7, \.\.\.\) was expected"),
+        pytest.raises(UnknownNoise, match=r"where \(draws, 7, \.\.\.\) was expected"),
     ):
         Normal(torch.zeros(()), 1.0).rsample(torch.Size(shape))
 

@@ -36,7 +36,7 @@ REFUSED = {
     "test --ckpt_path garbage.ckpt": (1, "garbage.ckpt is not a checkpoint of a model of this zoo"),
     "test --ckpt_path pickle.ckpt": (1, "pickle.ckpt is not a checkpoint of a model of this zoo"),
     "fit --data ArrayImages --data.path=missing.npy": (1, "missing.npy"),
-    "fit --data ArrayImages --data.path=nan.npy": (1, "nan.npy"),
+    "fit --data ArrayImages --data.path=nan.npy": (1, "holds NaN or infinite values"),
     "fit --trainer.default_root_dir=garbage.ckpt --trainer.fast_dev_run=true": (1, "--trainer.default_root_dir"),
     "fight": (2, "invalid choice"),
     "": (2, "subcommand"),

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, Protocol, final, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, final, runtime_checkable
 
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
@@ -43,7 +43,7 @@ class LatentVariableModel(LightningSteps):
         encoder: Makes the network of q(z|x) of the shapes in and out.
         decoder: Makes the network of p(x|z) of the shapes in and out.
         prior: Makes p(z) of the number of latent dimensions.
-        k: The number of draws of the objective.
+        k: The number of draws of the objective; by default the `default_k` of the class.
         optimizer: Makes the optimiser of the parameters.
         scheduler: Makes the learning rate schedule of the optimiser.
         scheduler_interval: Whether the schedule goes by the step or by the epoch.
@@ -60,6 +60,9 @@ class LatentVariableModel(LightningSteps):
         >>> model.log_likelihood(torch.ones(7, 1, 5, 4), k=10).shape
         torch.Size([7])
     """
+
+    default_k: ClassVar[int] = 1
+    """The number of draws where none is said."""
 
     is_bound: bool | property = False
     """Whether the objective is a lower bound of log p(x): a model that is one declares it."""
@@ -78,12 +81,13 @@ class LatentVariableModel(LightningSteps):
         encoder: NetworkFactory = MLP,
         decoder: NetworkFactory = MLP,
         prior: Callable[[int], Prior] = StandardNormal,
-        k: int = 1,
+        k: int | None = None,
         optimizer: OptimizerCallable = FusedAdam,
         scheduler: LRSchedulerCallable | None = None,
         scheduler_interval: Literal["step", "epoch"] = "epoch",
     ) -> None:
         super().__init__()
+        k = self.default_k if k is None else k
         if k < 1 or latent_dim < 1:
             raise ZooError(f"k is {k} and latent_dim is {latent_dim}: at least 1 was expected of both.")
         self.x_shape, self.latent_dim, self.k = tuple(x_shape), latent_dim, k

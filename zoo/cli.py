@@ -19,7 +19,7 @@ from datamodules import DataError
 from zoo import checkpoints, runs
 from zoo.base import LatentVariableModel
 from zoo.errors import ZooError
-from zoo.parsing import ShippedConfig, ZooParser
+from zoo.parsing import ShippedConfig, ZooParser, read_config
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 CALLBACKS = {
@@ -31,6 +31,10 @@ CALLBACKS = {
     "predictions": Predictions,
 }
 """The callbacks of every run, by the name of their options."""
+
+DEFAULTS = {"model": "BernoulliVAE", "data": "MNIST5k"}
+"""The classes of a run that names none. They stand in no file: what such a file says of one class, defaults included,
+would be carried over to the class that is named instead."""
 
 
 class SaveConfig(SaveConfigCallback):
@@ -74,6 +78,8 @@ class ZooCLI(LightningCLI):
         run = runs.run_of(Path(said["ckpt_path"])) if said.get("ckpt_path") else None
         if run is not None and not {"config", "c"} & said.keys():
             self.argv[1:1] = ["--config", str(run / "config.yaml")]
+        if self.argv and self.argv[0] in SUBCOMMANDS:
+            self.argv[1:1] = [f"--{key}={name}" for key, name in DEFAULTS.items() if not names_class(self.argv, key)]
         self.config = parser.parse_args(self.argv)
         self.subcommand = self.config.get("subcommand")
 
@@ -140,8 +146,9 @@ class ZooCLI(LightningCLI):
             )
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        """Lets no checkpoint run code."""
-        return super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True}
+        """Lets no checkpoint run code, and the report speak for a test."""
+        quiet = {"verbose": False} if subcommand == "test" else {}
+        return super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True} | quiet
 
     def after_fit(self) -> None:
         """Tests the best checkpoint, or the last weights where no validation chose one."""
@@ -164,6 +171,16 @@ def said_options(argv: Sequence[str]) -> dict[str, str]:
             name, equals, value = argument.lstrip("-").partition("=")
             options[name] = value if equals else following
     return options
+
+
+def names_class(argv: Sequence[str], key: str) -> bool:
+    """Whether a command line, or a configuration that it names, says which class the model or the data are."""
+    said = [argument.partition("=")[0] for argument in argv]
+    if f"--{key}" in said:
+        return True
+    pairs = zip(argv, [*argv[1:], ""], strict=False)
+    values = [a.partition("=")[2] or b for a, b in pairs if a.partition("=")[0] in ("--config", "-c")]
+    return any(key in read_config(value) for value in values)
 
 
 def refuse_conflicts(said: dict[str, str], config: dict[str, Any], checkpoint: dict[str, Any]) -> None:

@@ -7,3 +7,7 @@ class ZooError(ValueError):
 
 class NoClosedForm(ZooError):
     """A KL term was asked for in closed form where there is none."""
+
+
+class UnknownNoise(ZooError):
+    """A distribution draws in a way that cannot be made a function of the example."""

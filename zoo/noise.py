@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from zoo.errors import UnknownNoise
+
 _GAMMA = 0x9E3779B97F4A7C15  # the SplitMix64 increment: 2^64 over the golden ratio
 _ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 _MASK = 2**64 - 1
@@ -66,7 +68,7 @@ class ExampleNoise(TorchDispatchMode):
         seed: The seed of the evaluation.
 
     Raises:
-        NotImplementedError: A distribution draws by a random operation that cannot be made a function.
+        UnknownNoise: A distribution draws by a random operation that cannot be made a function.
 
     Example:
         >>> from torch.distributions import Normal
@@ -91,7 +93,7 @@ class ExampleNoise(TorchDispatchMode):
         if torch.Tag.nondeterministic_seeded not in func.tags:
             return func(*args, **kwargs)
         if func not in _FUNCTIONS:
-            raise NotImplementedError(
+            raise UnknownNoise(
                 f"{func} cannot be drawn as a function of the example: in evaluation a distribution must draw "
                 "by normal or uniform numbers alone; write its rsample with those."
             )
@@ -100,7 +102,7 @@ class ExampleNoise(TorchDispatchMode):
     def _bits(self, shape: torch.Size, n: int, device: torch.device) -> Tensor:
         """Hashes n counters for each draw and example, (k, B, n)."""
         if len(shape) < 2 or shape[1] != len(self._keys):
-            raise NotImplementedError(
+            raise UnknownNoise(
                 f"a distribution drew numbers of shape {tuple(shape)} where (draws, {len(self._keys)}, ...) was "
                 "expected: draw with the leading axes (draws, examples), as q.rsample((k,)) does."
             )

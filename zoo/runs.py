@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.plugins import TorchCheckpointIO
+from pytorch_lightning.utilities import rank_zero_only
 
 from zoo.errors import ZooError
 
@@ -24,6 +25,8 @@ def new_run(parent: Path) -> Path:
     """
     if ENVIRONMENT in os.environ:
         return Path(os.environ[ENVIRONMENT])
+    if rank_zero_only.rank:  # started beside the first process, not by it: that one makes the folder and writes there
+        return parent.resolve()
     try:
         parent.mkdir(parents=True, exist_ok=True)
         number = max((int(folder.name) for folder in parent.iterdir() if folder.name.isdigit()), default=0)

@@ -7,6 +7,7 @@ from typing import Any, final
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.distributed.checkpoint.stateful import Stateful
 
 from zoo.checkpoints import Rebuildable
 from zoo.draw import Draw
@@ -124,7 +125,7 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
     def on_train_start(self) -> None:
         """Gives the loader its place back, which Lightning 2.6 does within an epoch but not between two."""
         loader: Any = self.trainer.train_dataloader
-        if self.trainer.ckpt_path and self._loader_states and hasattr(loader, "load_state_dict"):
+        if self.trainer.ckpt_path and self._loader_states and isinstance(loader, Stateful):
             loader.load_state_dict(self._loader_states[0])
 
     def _evaluation_step(self, batch: Any) -> Draw:

@@ -1,7 +1,5 @@
 """The importance-weighted autoencoder."""
 
-from typing import Any
-
 from torch import Tensor
 
 from zoo.base import LatentVariableModel
@@ -16,18 +14,14 @@ class IWAE(LatentVariableModel):
 
     Burda, Grosse and Salakhutdinov 2015, https://arxiv.org/abs/1509.00519.
 
-    Args:
-        k: The number of draws; at 1 this is the VAE with the one-draw KL term.
-        **kwargs: Arguments of `LatentVariableModel`.
+    At k = 1 this is the VAE with the one-draw KL term. The arguments are those of `LatentVariableModel`.
 
     Example:
         >>> model = IWAE(x_shape=(1, 28, 28), latent_dim=50, k=5)
     """
 
+    default_k = 5
     is_bound = True
-
-    def __init__(self, k: int = 5, **kwargs: Any) -> None:
-        super().__init__(k=k, **kwargs)
 
     def objective(self, draw: Draw) -> Tensor:
         """The importance-weighted bound L_k, (B,)."""

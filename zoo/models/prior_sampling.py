@@ -20,7 +20,6 @@ class PriorSampling(LatentVariableModel):
     With draws shared by the batch, log p(x|z) for all pairs is a matrix product, so that k may be 100,000.
 
     Args:
-        k: The number of draws.
         share_draws: Whether the examples of a batch share their draws, as in the article, or each has its own.
         **kwargs: Arguments of `LatentVariableModel`, but for the encoder.
 
@@ -30,11 +29,12 @@ class PriorSampling(LatentVariableModel):
         torch.Size([1000, 1, 50])
     """
 
+    default_k = 100
     is_bound = True
     has_encoder = False
 
-    def __init__(self, k: int = 100, share_draws: bool = True, **kwargs: Any) -> None:
-        super().__init__(k=k, encoder=MLP, **kwargs)  # named here to be no option: there is no encoder
+    def __init__(self, share_draws: bool = True, **kwargs: Any) -> None:
+        super().__init__(encoder=MLP, **kwargs)  # named here to be no option: there is no encoder
         self._share_draws = share_draws
 
     @property
