@@ -152,6 +152,17 @@ def test_a_class_of_ones_own_is_trained_by_its_dotted_path() -> None:
     assert type(model).__name__ == "Mine" and model.m == 4
 
 
+def test_what_stands_beside_a_checkpoint_is_not_imported_unless_it_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    fit("--trainer.max_epochs=1", "--test_after_fit=false")
+    best, config = str(RUN / "1/checkpoints/best.ckpt"), RUN / "1/config.yaml"
+    Path("stranger.py").write_text("open('was_here', 'w').close()\nfrom datamodules import LinearGaussian\n")
+    config.write_text(config.read_text().replace("datamodules.LinearGaussian", "stranger.LinearGaussian"))
+    with pytest.raises(SystemExit) as stop:
+        main(["test", "--ckpt_path", best])
+    assert stop.value.code == 1 and "say so with --config" in capsys.readouterr().err
+    assert not Path("was_here").exists()
+
+
 def test_two_runs_that_begin_together_get_two_folders(tmp_path: Path) -> None:
     assert [new_run(tmp_path / "a").name for _ in range(3)] == ["1", "2", "3"]
 

@@ -17,9 +17,10 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from callbacks import KeepLast, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report, Stopped
 from datamodules import DataError
 from zoo import checkpoints, runs
+from zoo.arguments import names_class, refuse_conflicts, refuse_strangers, said_options
 from zoo.base import LatentVariableModel
 from zoo.errors import ZooError
-from zoo.parsing import ShippedConfig, ZooParser, read_config
+from zoo.parsing import ShippedConfig, ZooParser
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 CALLBACKS = {
@@ -77,6 +78,7 @@ class ZooCLI(LightningCLI):
         said = said_options(self.argv)
         run = runs.run_of(Path(said["ckpt_path"])) if said.get("ckpt_path") else None
         if run is not None and not {"config", "c"} & said.keys():
+            refuse_strangers(run / "config.yaml", said)
             self.argv[1:1] = ["--config", str(run / "config.yaml")]
         if self.argv and self.argv[0] in SUBCOMMANDS:
             self.argv[1:1] = [f"--{key}={name}" for key, name in DEFAULTS.items() if not names_class(self.argv, key)]
@@ -156,62 +158,6 @@ class ZooCLI(LightningCLI):
             best = Path(self.trainer.checkpoint_callback.best_model_path or "-")  # type: ignore[union-attr]
             path = str(best) if best.is_file() else None
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False)
-
-
-def said_options(argv: Sequence[str]) -> dict[str, str]:
-    """The options that stand on a command line.
-
-    Example:
-        >>> said_options(["fit", "--model.k=5", "--ckpt_path", "last"])
-        {'model.k': '5', 'ckpt_path': 'last'}
-    """
-    options: dict[str, str] = {}
-    for argument, following in zip(argv, [*argv[1:], ""], strict=False):
-        if argument.startswith("-"):
-            name, equals, value = argument.lstrip("-").partition("=")
-            options[name] = value if equals else following
-    return options
-
-
-def names_class(argv: Sequence[str], key: str) -> bool:
-    """Whether a command line, or a configuration that it names, says which class the model or the data are."""
-    said = [argument.partition("=")[0] for argument in argv]
-    if f"--{key}" in said:
-        return True
-    pairs = zip(argv, [*argv[1:], ""], strict=False)
-    values = [a.partition("=")[2] or b for a, b in pairs if a.partition("=")[0] in ("--config", "-c")]
-    return any(key in read_config(value) for value in values)
-
-
-def refuse_conflicts(said: dict[str, str], config: dict[str, Any], checkpoint: dict[str, Any]) -> None:
-    """Refuses options of a model that are not those of its checkpoint, where Lightning would drop them silently.
-
-    Args:
-        said: The options on the command line.
-        config: The model that they make.
-        checkpoint: The model of the checkpoint.
-
-    Raises:
-        ZooError: They differ.
-    """
-    for option in said:
-        parts = [part for part in option.split(".") if part != "init_args"]
-        if parts[0] == "model":
-            mine, theirs = dig(config, parts[1:]), dig(checkpoint, parts[1:])
-            if mine != theirs:
-                raise ZooError(
-                    f"--{option} is {mine} and the checkpoint's is {theirs}: a checkpoint keeps its own model, so "
-                    f"leave --{option} out, or train a new model without --ckpt_path."
-                )
-
-
-def dig(spec: Any, parts: Sequence[str]) -> Any:
-    """What stands in a nested specification of a class: the class itself where ``parts`` is empty."""
-    for part in parts:
-        spec = spec.get("init_args", spec).get(part) if isinstance(spec, dict) else None
-    if isinstance(spec, dict) and "class_path" in spec:
-        return checkpoints.path_of(checkpoints.imported(spec["class_path"]))
-    return list(spec) if isinstance(spec, tuple) else spec
 
 
 def as_list(value: Any) -> list[Any]:

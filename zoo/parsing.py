@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
 
-import yaml
 from jsonargparse import ActionConfigFile  # pyright: ignore[reportPrivateImportUsage]
 from pytorch_lightning.cli import LightningArgumentParser
 
@@ -38,16 +37,6 @@ def shipped(name: str) -> Path:
             f"there is no file {name!r}; the shipped configurations are {', '.join(have)}.{near(name, have)}"
         )
     return path
-
-
-def read_config(value: str) -> dict[str, Any]:
-    """What stands in a configuration, by its name or path; {} where it is none, as the parser will say."""
-    try:
-        path = Path(value) if Path(value).is_file() else shipped(value)
-        config = yaml.safe_load(path.read_text())
-    except (TypeError, OSError, yaml.YAMLError):
-        return {}
-    return config if isinstance(config, dict) else {}
 
 
 def near(name: str, names: list[str]) -> str:
