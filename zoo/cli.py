@@ -136,7 +136,8 @@ class ZooCLI(LightningCLI):
         run = runs.run_of(Path(config.ckpt_path)) if self.subcommand == "fit" and config.ckpt_path else None
         if run is None:
             return runs.new_run(self._runs())
-        runs.forget_after(run / "metrics.csv", self._step)
+        if runs.is_first():
+            runs.forget_after(run / "metrics.csv", self._step)
         return run
 
     def after_instantiate_classes(self) -> None:

@@ -17,6 +17,11 @@ ENVIRONMENT = "ZOO_RUN_DIR"
 """Where the processes of one run find its folder."""
 
 
+def is_first() -> bool:
+    """Whether this process is the first of its run, as far as the environment tells before there is a trainer."""
+    return rank_zero_only.rank == 0  # pyright: ignore[reportFunctionMemberAccess]
+
+
 def new_run(parent: Path) -> Path:
     """Makes the next numbered folder of a run; the processes of one run share it.
 
@@ -25,7 +30,7 @@ def new_run(parent: Path) -> Path:
     """
     if ENVIRONMENT in os.environ:
         return Path(os.environ[ENVIRONMENT])
-    if rank_zero_only.rank:  # started beside the first process, not by it: that one makes the folder and writes there
+    if not is_first():  # started beside the first process and not by it: that one makes the folder and writes there
         return parent.resolve()
     try:
         parent.mkdir(parents=True, exist_ok=True)
