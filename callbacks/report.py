@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 _TERMS = {
-    "objective": "objective",
-    "bound": "bound",
-    "elbo": "ELBO",
-    "elbo_mc": "ELBO (one-draw KL)",
-    "kl": "KL term",
-    "kl_mc": "KL term (one draw)",
-    "log_px": "E log p(x|z)",
-    "variance": "decoder variance σ²",
-    "active_units": "active units",
+    "objective": ("objective", ".2f"),
+    "bound": ("bound", ".2f"),
+    "elbo": ("ELBO", ".2f"),
+    "elbo_mc": ("ELBO (one-draw KL)", ".2f"),
+    "kl": ("KL term", ".2f"),
+    "kl_mc": ("KL term (one draw)", ".2f"),
+    "log_px": ("E log p(x|z)", ".2f"),
+    "variance": ("decoder variance σ²", ".4g"),
+    "active_units": ("active units", ".0f"),
 }
 
 
@@ -87,13 +87,13 @@ class Report(pl.Callback):
 def as_table(facts: dict[str, Any], metrics: dict[str, float]) -> Table:
     """Lays facts and metrics out as a table, in nats."""
     label = "" if facts["proposal"] == "encoder" else " (prior proposal)"
-    table = Table(title=f"{facts['model']} on {facts['data']}, test split, in nats an example")
+    title = f"{facts['model']} on {facts['data']}, test split, in nats an example"
+    table = Table(title=title, min_width=len(title))
     table.add_column("what")
     table.add_column("value", justify="right")
-    for name, title in _TERMS.items():
+    for name, (words, form) in _TERMS.items():
         if name in metrics:
-            title += label if name.startswith("elbo") else ""
-            table.add_row(title, f"{metrics[name]:.4g}" if name == "variance" else f"{metrics[name]:.2f}")
+            table.add_row(words + (label if name.startswith("elbo") else ""), format(metrics[name], form))
     for name, value in metrics.items():
         family, _, k = name.partition("/")
         if family.startswith("log_likelihood") and k.isdigit():

@@ -14,7 +14,7 @@ from zoo.draw import Draw
 from zoo.errors import NoClosedForm, ZooError
 from zoo.estimators import draws_at_once, evaluating, streamed_logmeanexp
 from zoo.likelihoods import Bernoulli, Likelihood
-from zoo.networks import MLP, NetworkFactory, Shape
+from zoo.networks import MLP, NetworkFactory, Shape, full_precision
 from zoo.noise import ExampleNoise, fingerprint
 from zoo.optimizers import FusedAdam
 from zoo.priors import Prior, StandardNormal, diagonal_normal
@@ -108,12 +108,12 @@ class LatentVariableModel(LightningSteps):
 
     def encode(self, x: Tensor) -> Distribution:
         """q(z|x): batch (B,), event (latent_dim,)."""
-        mean, log_std = self.encoder(x).unbind(-2)
+        mean, log_std = full_precision(self.encoder(x)).unbind(-2)
         return diagonal_normal(mean, log_std.exp())
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) of z (..., latent_dim): batch (...), event x_shape."""
-        return self.likelihood(self.decoder(z))
+        return self.likelihood(full_precision(self.decoder(z.to(self.dtype))))
 
     # --- what follows from them
 
@@ -225,7 +225,7 @@ class LatentVariableModel(LightningSteps):
         optimizer = self._optimizer(self.parameters())
         if self._scheduler is None:
             return optimizer
-        schedule = {"scheduler": self._scheduler(optimizer), "interval": self._interval}
+        schedule = {"scheduler": self._scheduler(optimizer), "interval": self._interval, "monitor": "val/objective"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     # --- how

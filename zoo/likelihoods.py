@@ -91,7 +91,8 @@ class BernoulliPixels(Independent):
         n = self.reinterpreted_batch_ndims
         x, logits = value.flatten(-n), self.logits.flatten(-n)
         if _shared(logits, x):
-            return logits.squeeze(-2) @ x.mT - F.softplus(logits).sum(-1)
+            with torch.autocast(x.device.type, enabled=False):
+                return logits.squeeze(-2) @ x.mT.to(logits.dtype) - F.softplus(logits).sum(-1)
         return (x * logits - F.softplus(logits)).sum(-1)
 
 
@@ -210,4 +211,5 @@ def _square_distance(a: Tensor, b: Tensor) -> Tensor:
     error = torch.finfo(a.dtype).eps * max(a.square().sum(-1).max().item(), b.square().sum(-1).max().item())
     dtype, exact = a.dtype, torch.float64 if error > 0.01 else a.dtype
     a, b = a.to(exact), b.to(exact)
-    return (a.square().sum(-1)[:, None] - 2 * a @ b.mT + b.square().sum(-1)).to(dtype)
+    with torch.autocast(a.device.type, enabled=False):
+        return (a.square().sum(-1)[:, None] - 2 * a @ b.mT + b.square().sum(-1)).to(dtype)

@@ -34,6 +34,16 @@ class Network(nn.Module, ABC):
         """Makes an untrained network's output begin at ``output``, of shape out_shape; a trained one stays."""
 
 
+def full_precision(h: Tensor) -> Tensor:
+    """What a network emits, in float32 at least: sums of hundreds of logarithms in 16 bits would be off by nats.
+
+    Example:
+        >>> full_precision(torch.ones(2, dtype=torch.bfloat16)).dtype
+        torch.float32
+    """
+    return h.float() if h.dtype in (torch.float16, torch.bfloat16) else h
+
+
 NetworkFactory = Callable[[Shape, Shape], Network]
 
 
