@@ -9,7 +9,7 @@ fit: $(VENV)/installed  ## trains a VAE on real digits, tests it and shows where
 	$(BIN)/zoo fit
 
 test: $(VENV)/installed-dev  ## runs the tests and the examples in docstrings
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-slow: $(VENV)/installed-dev  ## runs the tests that take minutes
 	$(BIN)/python -m pytest -m slow

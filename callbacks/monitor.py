@@ -10,6 +10,7 @@ from torchmetrics import Metric
 
 from zoo.draw import Draw
 from zoo.errors import ZooError
+from zoo.steps import examples
 
 Stage = Literal["val", "test"]
 
@@ -98,13 +99,13 @@ class Monitor(pl.Callback, ABC):
 
     def _start(self, trainer: pl.Trainer, model: Any, stage: Stage) -> None:
         watches = stage in self.stages and not trainer.sanity_checking
-        if stage == "val":
+        if stage == "val" and trainer.state.fn == "fit":
             watches = watches and (trainer.current_epoch + 1) % self.every_n_epochs == 0
         self._metrics = [metric.to(model.device) for metric in self.metrics(model)] if watches else []
 
     def _feed(self, model: Any, draw: Draw, batch: Any) -> None:
         if self._metrics:
-            self.update(model, draw, batch if isinstance(batch, Tensor) else batch[0])
+            self.update(model, draw, examples(batch))
 
     def _finish(self, model: Any, stage: Stage) -> None:
         if self._metrics:  # the computed values are equal on all ranks, and so is their mean

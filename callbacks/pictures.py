@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
+from zoo.steps import examples
+
 CURVES = ("objective", "elbo", "kl", "log_px")
 
 
@@ -40,7 +42,7 @@ class Pictures(pl.Callback):
     ) -> None:
         """Keeps the first images."""
         if batch_idx == 0:
-            self._x = (batch if isinstance(batch, Tensor) else batch[0])[: self.n]
+            self._x = examples(batch)[: self.n]
 
     @rank_zero_only
     def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:

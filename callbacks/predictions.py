@@ -9,6 +9,10 @@ import pytorch_lightning as pl
 import torch.distributed as dist
 from torch import Tensor
 
+from zoo.files import written_whole
+from zoo.networks import full_precision
+from zoo.steps import examples
+
 
 class Predictions(pl.Callback):
     """Writes codes, reconstructions and log-likelihoods to one `.npz`, in the order of the data.
@@ -37,9 +41,9 @@ class Predictions(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Takes in a batch."""
-        x = batch if isinstance(batch, Tensor) else batch[0]
+        x = examples(batch)
         part = {**outputs, "log_likelihood": pl_module.log_likelihood(x, self.k)}
-        self._parts.append({name: value.cpu() for name, value in part.items()})
+        self._parts.append({name: full_precision(value).cpu() for name, value in part.items()})
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Joins the ranks and writes the file whole or not at all."""
@@ -50,12 +54,10 @@ class Predictions(pl.Callback):
             dist.all_gather_object(ranks, own)
         if trainer.is_global_zero:
             path = Path(self.path or Path(trainer.default_root_dir) / "predictions.npz")
-            path.parent.mkdir(parents=True, exist_ok=True)
             whole = {name: interleave([rank[name] for rank in ranks]) for name in own}
-            part = path.with_suffix(".part.npz")
             arrays: dict[str, Any] = whole | {"k": np.array(self.k)}
-            np.savez(part, **arrays)
-            os.replace(part, path)
+            with written_whole(path) as part, part.open("wb") as file:
+                np.savez(file, **arrays)
             print(
                 f"codes, reconstructions and log-likelihoods of {len(whole['codes'])} examples: {os.path.relpath(path)}"
             )

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
+
+from zoo.files import written_whole
+from zoo.steps import examples
 
 _TERMS = {
     "objective": ("objective", ".2f"),
@@ -47,7 +49,7 @@ class Report(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Counts images and seconds of the steps, without validation."""
-        self._images += len(batch if isinstance(batch, torch.Tensor) else batch[0])
+        self._images += len(examples(batch))
         self._seconds += time.perf_counter() - self._began
 
     @rank_zero_only
@@ -60,10 +62,8 @@ class Report(pl.Callback):
         } | {name: value.item() for name, value in pl_module.report().items()}
         facts = self._facts(trainer, pl_module)
         path = Path(trainer.default_root_dir) / "metrics.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(facts | {"test": metrics}, indent=2) + "\n")
-        os.replace(part, path)
+        with written_whole(path) as part:
+            part.write_text(json.dumps(facts | {"test": metrics}, indent=2, allow_nan=False) + "\n")
         Console().print(as_table(facts, metrics))
         print(f"all of this run: {os.path.relpath(path.parent)}")
 

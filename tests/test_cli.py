@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+import yaml
 
 import zoo
 from zoo.cli import main
@@ -152,15 +153,45 @@ def test_a_class_of_ones_own_is_trained_by_its_dotted_path() -> None:
     assert type(model).__name__ == "Mine" and model.m == 4
 
 
-def test_what_stands_beside_a_checkpoint_is_not_imported_unless_it_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("kind", ["class_path", "stranger.LinearGaussian", "stranger.yaml"])
+def test_what_stands_beside_a_checkpoint_is_not_imported_unless_it_is_named(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fit("--trainer.max_epochs=1", "--test_after_fit=false")
     best, config = str(RUN / "1/checkpoints/best.ckpt"), RUN / "1/config.yaml"
-    Path("stranger.py").write_text("open('was_here', 'w').close()\nfrom datamodules import LinearGaussian\n")
-    config.write_text(config.read_text().replace("datamodules.LinearGaussian", "stranger.LinearGaussian"))
+    was_here = tmp_path / "was_here"
+    (tmp_path / "stranger.py").write_text(f"open({str(was_here)!r}, 'w')\nfrom datamodules import LinearGaussian\n")
+    (config.parent / "stranger.yaml").write_text("class_path: stranger.LinearGaussian\n")
+    data = kind if kind.startswith("stranger") else {"class_path": "stranger.LinearGaussian"}
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"data": data}))
     with pytest.raises(SystemExit) as stop:
         main(["test", "--ckpt_path", best])
-    assert stop.value.code == 1 and "say so with --config" in capsys.readouterr().err
-    assert not Path("was_here").exists()
+    assert stop.value.code in (1, 2) and "say so with --config" in capsys.readouterr().err
+    assert not was_here.exists()
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_last_and_best_bring_the_options_of_their_run(name: str) -> None:
+    fit("--trainer.max_epochs=1", "--data.data_seed=7", "--trainer.gradient_clip_val=0.01")
+    before = json.loads((RUN / "1/metrics.json").read_text())["test"]
+    main(["test", "--model=GaussianVAE", "--data=LinearGaussian", "--ckpt_path", name])
+    assert json.loads((RUN / "2/metrics.json").read_text())["test"] == pytest.approx(before, rel=1e-12)
+
+
+def test_a_checkpoint_outside_a_run_says_what_its_model_is() -> None:
+    fit("--trainer.max_epochs=1", "--test_after_fit=false")
+    Path("moved.ckpt").write_bytes((RUN / "1/checkpoints/best.ckpt").read_bytes())
+    main(["test", "--data=LinearGaussian", "--ckpt_path=moved.ckpt", "--log_likelihood.k=2"])
+    assert list(Path("runs").glob("*/*/metrics.json"))
+
+
+def test_a_configuration_of_another_model_is_refused_beside_the_path_of_a_checkpoint(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fit("--trainer.max_epochs=1", "--test_after_fit=false")
+    with pytest.raises(SystemExit):
+        main(["test", "--config=iwae", "--ckpt_path", str(RUN / "1/checkpoints/best.ckpt")])
+    assert "a checkpoint keeps its own model" in capsys.readouterr().err
 
 
 def test_two_runs_that_begin_together_get_two_folders(tmp_path: Path) -> None:

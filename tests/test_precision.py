@@ -25,3 +25,12 @@ def test_a_reduced_precision_moves_the_numbers_little(cls: type, precision: str,
         trainer.fit(model, datamodule=data)
         found[each] = trainer.validate(model, datamodule=data, verbose=False)[0]
     assert found[precision] == pytest.approx(found["32-true"], abs=0.05)
+
+
+def test_16_bits_count_examples_exactly() -> None:
+    """In bfloat16 itself 257 is 256."""
+    model = zoo.IWAE(x_shape=SmallImages.x_shape, latent_dim=3).to(torch.bfloat16)
+    model.on_test_epoch_start()
+    for value in range(5003):
+        model._means.update({"objective": torch.full((1,), float(value))})
+    assert model._means.compute()["objective"].item() == 2501

@@ -38,6 +38,13 @@ REFUSED = {
     "fit --data ArrayImages --data.path=missing.npy": (1, "missing.npy"),
     "fit --data ArrayImages --data.path=nan.npy": (1, "holds NaN or infinite values"),
     "fit --trainer.default_root_dir=garbage.ckpt --trainer.fast_dev_run=true": (1, "--trainer.default_root_dir"),
+    "fit --trainer.strategy=foo": (1, "foo"),
+    "fit --model.optimizer.lr=-1 --trainer.fast_dev_run=true": (1, "the optimiser refuses its options"),
+    "fit --model.optimizer.lr=1e30 --trainer.limit_train_batches=20 --trainer.max_epochs=1": (
+        1,
+        "lower the learning rate",
+    ),
+    "fit --model.encoder.activation=Banana": (2, "there is no activation 'Banana'"),
     "fight": (2, "invalid choice"),
     "": (2, "subcommand"),
 }

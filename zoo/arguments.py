@@ -1,6 +1,14 @@
-"""What a command line says: which options, which classes, and what of it a checkpoint or its run contradicts."""
+"""What was typed on a command line, and what of it a checkpoint contradicts."""
 
-from collections.abc import Iterator, Sequence
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.abc import MetaPathFinder
+from importlib.machinery import PathFinder
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +19,84 @@ from zoo.errors import ZooError
 from zoo.parsing import shipped
 
 
-def said_options(argv: Sequence[str]) -> dict[str, str]:
-    """The options that stand on a command line.
+@dataclass(frozen=True)
+class Typed:
+    """A command line as it was typed.
+
+    Args:
+        argv: The arguments, the subcommand first.
 
     Example:
-        >>> said_options(["fit", "--model.k=5", "--ckpt_path", "last"])
-        {'model.k': '5', 'ckpt_path': 'last'}
+        >>> typed = Typed(["fit", "--config", "iwae", "--model.k=5", "--ckpt_path", "last"])
+        >>> typed.options["ckpt_path"], typed.options["model.k"], typed.names_class("data")
+        ('last', '5', True)
     """
-    options: dict[str, str] = {}
-    for argument, following in zip(argv, [*argv[1:], ""], strict=False):
-        if argument.startswith("-"):
-            name, equals, value = argument.lstrip("-").partition("=")
-            options[name] = value if equals else following
-    return options
+
+    argv: Sequence[str]
+
+    @cached_property
+    def options(self) -> dict[str, str]:
+        """The options and their values; of one that stands twice, the later."""
+        return {name: value for _, name, value in self._pairs}
+
+    @cached_property
+    def configs(self) -> list[dict[str, Any]]:
+        """What stands in the configurations that are named."""
+        return [read_config(value) for _, name, value in self._pairs if name in ("config", "c")]
+
+    @property
+    def after_configs(self) -> int:
+        """Where the arguments go on behind the last configuration."""
+        return max((i for i, name, _ in self._pairs if name in ("config", "c")), default=1)
+
+    def names_class(self, key: str) -> bool:
+        """Whether an option or a configuration says which class the model or the data are."""
+        return key in self.options or any(key in config for config in self.configs)
+
+    @cached_property
+    def _pairs(self) -> list[tuple[int, str, str]]:
+        """For each option the place behind it, its name and its value."""
+        pairs = []
+        for i, argument in enumerate(self.argv):
+            if argument.startswith("-"):
+                name, equals, value = argument.lstrip("-").partition("=")
+                pairs.append((i + 1, name, value) if equals else (i + 2, name, "".join(self.argv[i + 1 : i + 2])))
+        return pairs
 
 
-def names_class(argv: Sequence[str], key: str) -> bool:
-    """Whether a command line, or a configuration that it names, says which class the model or the data are."""
-    said = [argument.partition("=")[0] for argument in argv]
-    if f"--{key}" in said:
-        return True
-    pairs = zip(argv, [*argv[1:], ""], strict=False)
-    values = [a.partition("=")[2] or b for a, b in pairs if a.partition("=")[0] in ("--config", "-c")]
-    return any(key in read_config(value) for value in values)
+def read_config(value: str) -> dict[str, Any]:
+    """What stands in a configuration, by its name or path; {} where it is none, as the parser will say."""
+    try:
+        path = Path(value) if Path(value).is_file() else shipped(value)
+        config = yaml.safe_load(path.read_text())
+    except (TypeError, OSError, yaml.YAMLError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
-def refuse_conflicts(said: dict[str, str], config: dict[str, Any], checkpoint: dict[str, Any]) -> None:
+def model_options(config: Mapping[str, Any]) -> list[str]:
+    """The options that a configuration sets of its model.
+
+    Example:
+        >>> model_options({"model": {"class_path": "IWAE", "init_args": {"k": 5}}, "data": "MNIST"})
+        ['model', 'model.k']
+    """
+
+    def below(spec: Any, name: str) -> list[str]:
+        if not isinstance(spec, dict):
+            return [name]
+        own = [name] if "class_path" in spec else []
+        arguments = spec.get("init_args", {}) if own else spec
+        return own + [option for key, value in arguments.items() for option in below(value, f"{name}.{key}")]
+
+    return below(config["model"], "model") if "model" in config else []
+
+
+def refuse_conflicts(said: Sequence[str], config: dict[str, Any], checkpoint: dict[str, Any]) -> None:
     """Refuses options of a model that are not those of its checkpoint, where Lightning would drop them silently.
 
     Args:
-        said: The options on the command line.
+        said: The names of the options that were given.
         config: The model that they make.
         checkpoint: The model of the checkpoint.
 
@@ -53,8 +109,8 @@ def refuse_conflicts(said: dict[str, str], config: dict[str, Any], checkpoint: d
             mine, theirs = dig(config, parts[1:]), dig(checkpoint, parts[1:])
             if mine != theirs:
                 raise ZooError(
-                    f"--{option} is {mine} and the checkpoint's is {theirs}: a checkpoint keeps its own model, so "
-                    f"leave --{option} out, or train a new model without --ckpt_path."
+                    f"{option} is {mine} and the checkpoint's is {theirs}: a checkpoint keeps its own model, so "
+                    f"leave {option} out, or train a new model without --ckpt_path."
                 )
 
 
@@ -67,40 +123,30 @@ def dig(spec: Any, parts: Sequence[str]) -> Any:
     return list(spec) if isinstance(spec, tuple) else spec
 
 
-def refuse_strangers(config: Path, said: dict[str, str]) -> None:
-    """Refuses the configuration of a checkpoint's run where it would import what nobody has named.
+@contextmanager
+def only_named_imports(options: Mapping[str, str]) -> Iterator[None]:
+    """Within it, no package is imported that has not been before, unless an option names it.
+
+    A checkpoint brings the configuration of its run, which nobody has named and anybody may have written.
 
     Args:
-        config: The file, which stands beside a checkpoint and is on no command line.
-        said: The options on the command line.
-
-    Raises:
-        ZooError: It names a class that is neither imported nor named by an option.
+        options: The options that were typed.
     """
-    for path in _class_paths(read_config(str(config))):
-        if path not in said.values():
-            try:
-                checkpoints.imported(path)
-            except ZooError as error:
-                raise ZooError(
-                    f"{config} names {path}, and nothing is imported because a file beside a checkpoint names it: if "
-                    f"you trust it, say so with --config {config}."
-                ) from error
+    loaded = {name.partition(".")[0] for name in sys.modules} | sys.stdlib_module_names
+    optional = {re.split(r"[^\w-]", each)[0].replace("-", "_") for each in requires("jsonargparse") or []}
+    known = loaded | optional | {value.partition(".")[0] for value in options.values()}
 
+    class Guard(MetaPathFinder):
+        def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+            if name.partition(".")[0] not in known and PathFinder.find_spec(name, path) is not None:
+                raise ImportError(
+                    f"{name} is not imported because a file beside a checkpoint names it: if you trust that file, "
+                    "say so with --config and its path."
+                )
 
-def _class_paths(config: Any) -> Iterator[str]:
-    for key, value in config.items() if isinstance(config, dict) else enumerate(config):
-        if key == "class_path":
-            yield value
-        elif isinstance(value, dict | list):
-            yield from _class_paths(value)
-
-
-def read_config(value: str) -> dict[str, Any]:
-    """What stands in a configuration, by its name or path; {} where it is none, as the parser will say."""
+    guard = Guard()
+    sys.meta_path.insert(0, guard)
     try:
-        path = Path(value) if Path(value).is_file() else shipped(value)
-        config = yaml.safe_load(path.read_text())
-    except (TypeError, OSError, yaml.YAMLError):
-        return {}
-    return config if isinstance(config, dict) else {}
+        yield
+    finally:
+        sys.meta_path.remove(guard)

@@ -91,6 +91,8 @@ class LatentVariableModel(LightningSteps):
         if k < 1 or latent_dim < 1:
             raise ZooError(f"k is {k} and latent_dim is {latent_dim}: at least 1 was expected of both.")
         self.x_shape, self.latent_dim, self.k = tuple(x_shape), latent_dim, k
+        if "k" in self.hparams:  # given as None: a checkpoint says what that was
+            self.hparams["k"] = k
         self._own_encoder, self._own_decoder = self._replaces("encode"), self._replaces("decode")
         if not self._own_encoder:
             self.encoder = encoder(self.x_shape, (2, latent_dim))
@@ -164,21 +166,21 @@ class LatentVariableModel(LightningSteps):
         with evaluating(self):
             return streamed_logmeanexp(self._weigh(x, k, chunk))
 
-    @torch.no_grad()
     def sample(self, n: int, mean: bool = True) -> Tensor:
         """n new examples, (n, *x_shape): for z ~ p(z) the means of p(x|z), or draws of it."""
-        p = self.decode(self.prior().sample(torch.Size([n])))
-        return p.mean if mean else p.sample()
+        with evaluating(self):
+            p = self.decode(self.prior().sample(torch.Size([n])))
+            return p.mean if mean else p.sample()
 
-    @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
-        """The mean of p(x|z) at the mean of q(z|x), (B, *x_shape)."""
-        return self.decode(self.codes(x)).mean
+        """The mean of p(x|z) at the code of x, (B, *x_shape)."""
+        with evaluating(self):
+            return self.decode(self.codes(x)).mean
 
-    @torch.no_grad()
     def codes(self, x: Tensor) -> Tensor:
         """The mean of q(z|x), (B, latent_dim)."""
-        return self.encode(x).mean
+        with evaluating(self):
+            return self.encode(x).mean
 
     @final
     def terms(self, draw: Draw) -> dict[str, Tensor]:
@@ -222,7 +224,10 @@ class LatentVariableModel(LightningSteps):
 
     def configure_optimizers(self) -> Any:
         """The optimiser, and its schedule where there is one."""
-        optimizer = self._optimizer(self.parameters())
+        try:
+            optimizer = self._optimizer(self.parameters())
+        except ValueError as error:
+            raise ZooError(f"the optimiser refuses its options: {error}.") from error
         if self._scheduler is None:
             return optimizer
         schedule = {"scheduler": self._scheduler(optimizer), "interval": self._interval, "monitor": "val/objective"}
@@ -240,8 +245,12 @@ class LatentVariableModel(LightningSteps):
     def _weigh(self, x: Tensor, k: int, chunk: int | None) -> Iterator[Tensor]:
         """Log-weights of k draws in chunks, (chunk, B), of one encoding of x."""
         self.check(x)
-        q, p, keys = self.encode(x), self.prior(), self._keys(x)
-        chunk = chunk or draws_at_once(len(keys), x[0].numel())
+        chunk = draws_at_once(len(x), x[0].numel()) if chunk is None else chunk
+        if k < 1 or chunk < 1:
+            raise ZooError(f"k is {k} and chunk is {chunk}: at least 1 was expected of both.")
+        q, p, keys = self.encode(x), self.prior(), fingerprint(x)
+        if self.shared_draws:  # a mean over examples has a standard error where each has its own draws
+            q = q.expand(torch.Size([len(x)]))
         for first in range(0, k, chunk):
             with ExampleNoise(keys, first):
                 z = q.rsample(torch.Size([min(chunk, k - first)]))

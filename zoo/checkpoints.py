@@ -9,6 +9,8 @@ from typing import Any, BinaryIO, Self
 
 import pytorch_lightning as pl
 import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from zoo.errors import ZooError
 
@@ -21,7 +23,7 @@ class Rebuildable(pl.LightningModule):
     _given: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Remembers the arguments."""
+        """Remembers the arguments; only here are those of a subclass seen, which may pass others on to its base."""
         model = super().__new__(cls)
         bound = inspect.signature(cls.__init__).bind_partial(model, *args, **kwargs)
         given = dict(list(bound.arguments.items())[1:])
@@ -76,6 +78,11 @@ def to_plain(value: Any, name: str) -> Any:
             f"{name} is {factory.__qualname__}, which cannot be found again from a checkpoint: give it a name at "
             "the top of a module, or pass functools.partial of a class with its arguments."
         )
+    if not makes_part(factory):
+        raise ZooError(
+            f"{name} is {path_of(factory)}, which makes no part of a model: pass a class of modules, optimisers or "
+            "schedules, or a function whose annotation says that it returns one."
+        )
     plain = {"class_path": path_of(factory)}
     return plain | {"init_args": to_plain(keywords, name)} if keywords else plain
 
@@ -104,7 +111,21 @@ def from_plain(value: Any) -> Any:
     if "class_path" not in value:
         return {key: from_plain(item) for key, item in value.items()}
     factory, arguments = imported(value["class_path"]), from_plain(value.get("init_args", {}))
+    if not makes_part(factory):
+        raise ZooError(f"the checkpoint names {value['class_path']}, which makes no part of a model: it is not called.")
     return functools.partial(factory, **arguments) if arguments else factory
+
+
+def makes_part(factory: Any) -> bool:
+    """Whether this is a class of modules, optimisers or schedules, or a function that says that it returns one.
+
+    Example:
+        >>> import subprocess
+        >>> makes_part(torch.nn.Tanh), makes_part(subprocess.Popen)
+        (True, False)
+    """
+    made = factory if inspect.isclass(factory) else inspect.signature(factory).return_annotation
+    return inspect.isclass(made) and issubclass(made, (torch.nn.Module, Optimizer, LRScheduler))
 
 
 def imported(path: str) -> Any:
@@ -177,5 +198,9 @@ def load(path: str | Path | BinaryIO) -> Any:
     checkpoint = read(path)
     spec = specification(checkpoint, path)
     model = imported(spec["class_path"])(**from_plain(spec["init_args"]))
-    model.load_state_dict(checkpoint["state_dict"])
+    try:
+        model.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        why = " ".join(str(error).split())
+        raise ZooError(f"the weights in {path} do not fit the model that it names: {why}") from error
     return model.eval()

@@ -11,13 +11,14 @@ from typing import Any
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning.accelerators import MPSAccelerator
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from callbacks import KeepLast, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report, Stopped
 from datamodules import DataError
 from zoo import checkpoints, runs
-from zoo.arguments import names_class, refuse_conflicts, refuse_strangers, said_options
+from zoo.arguments import Typed, model_options, only_named_imports, refuse_conflicts
 from zoo.base import LatentVariableModel
 from zoo.errors import ZooError
 from zoo.parsing import ShippedConfig, ZooParser
@@ -73,17 +74,37 @@ class ZooCLI(LightningCLI):
         parser.set_defaults({f"checkpoint.{name}": value for name, value in best.items()})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parses; a checkpoint of a run brings the configuration of that run, unless another is given."""
-        self.argv = list(sys.argv[1:] if args is None else args)
-        said = said_options(self.argv)
-        run = runs.run_of(Path(said["ckpt_path"])) if said.get("ckpt_path") else None
-        if run is not None and not {"config", "c"} & said.keys():
-            refuse_strangers(run / "config.yaml", said)
-            self.argv[1:1] = ["--config", str(run / "config.yaml")]
-        if self.argv and self.argv[0] in SUBCOMMANDS:
-            self.argv[1:1] = [f"--{key}={name}" for key, name in DEFAULTS.items() if not names_class(self.argv, key)]
-        self.config = parser.parse_args(self.argv)
+        """Parses what was typed, with the classes and the configuration that go without saying."""
+        self.typed = Typed(list(sys.argv[1:] if args is None else args))
+        run = self._run(parser)
+        if run is None:
+            self.config = parser.parse_args(with_defaults(self.typed.argv))
+        else:
+            place = self.typed.after_configs
+            argv = [*self.typed.argv[:place], "--config", str(run / "config.yaml"), *self.typed.argv[place:]]
+            with only_named_imports(self.typed.options):
+                self.config = parser.parse_args(with_defaults(argv))
         self.subcommand = self.config.get("subcommand")
+
+    def _run(self, parser: LightningArgumentParser) -> Path | None:
+        """The run that a checkpoint belongs to, whose configuration holds unless another is named with its path."""
+        named = self._named_checkpoint()
+        if named is None:
+            path = self.typed.options.get("ckpt_path")
+            return runs.run_of(Path(path)) if path and not self.typed.configs else None
+        config = parser.parse_args(with_defaults(self.typed.argv))[self.typed.argv[0]]
+        checkpoint = runs.checkpoint_of(self._runs(config), named)
+        self.typed = Typed([*self.typed.argv, f"--ckpt_path={checkpoint}"])
+        self.by_name = True
+        return runs.run_of(checkpoint)
+
+    by_name = False
+    """Whether the checkpoint was asked for as `last` or `best`."""
+
+    def _named_checkpoint(self) -> str | None:
+        """`last` or `best`, where that is asked for."""
+        name = self.typed.options.get("ckpt_path")
+        return name if name in ("last", "best") else None
 
     def _parse_ckpt_path(self) -> None:
         """Takes the model of a checkpoint as the checkpoint has it, importing nothing that it names."""
@@ -94,21 +115,29 @@ class ZooCLI(LightningCLI):
                     f"`zoo {self.subcommand}` needs a trained model: give --ckpt_path best, last or the path of one."
                 )
             return
-        if config.ckpt_path in ("last", "best"):
-            config.ckpt_path = str(runs.checkpoint_of(self._runs(), config.ckpt_path))
         checkpoint = checkpoints.read(config.ckpt_path)
         spec = checkpoints.specification(checkpoint, config.ckpt_path)
-        refuse_conflicts(said_options(self.argv), config["model"].as_dict(), spec)
+        # Where a run is asked for by name, a configuration says which run is meant; beside a path it says what to run.
+        said = [] if self.by_name else [option for each in self.typed.configs for option in model_options(each)]
+        refuse_conflicts([*self.typed.options, *said], config["model"].as_dict(), spec)
         self._x_shape = spec["init_args"].pop("x_shape")
         self._step = checkpoint["global_step"]
         del config["model"]
         self.config = self.parser.parse_object({self.subcommand: {"model": spec}}, self.config)
 
-    def _runs(self) -> Path:
+    def _runs(self, config: Any) -> Path:
         """The folder of all runs of this model and data."""
-        config = self.config[self.subcommand]
         names = [config[part].class_path.rpartition(".")[2] for part in ("model", "data")]
         return Path(config.trainer.default_root_dir or ".") / "-".join(names).lower()
+
+    def instantiate_classes(self) -> None:
+        """Makes model, data and trainer; what one of them refuses is said in a sentence."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, RuntimeError) as error:
+            if known_cause(error) is not None:
+                raise
+            raise ZooError(" ".join(str(error).split())) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Makes the trainer, in the folder of the run."""
@@ -118,6 +147,8 @@ class ZooCLI(LightningCLI):
         if config.checkpoint.dirpath is None:
             config.checkpoint.dirpath = str(folder / "checkpoints")
         trainer = config.trainer
+        if trainer.accelerator == "auto" and MPSAccelerator.is_available():
+            kwargs["accelerator"] = "cpu"  # Apple's GPU has no float64, in which sums over examples are kept
         if trainer.logger in (None, True) and not trainer.fast_dev_run:
             kwargs["logger"] = runs.default_loggers(folder)
         own = trainer.callbacks or []
@@ -135,7 +166,7 @@ class ZooCLI(LightningCLI):
         config = self.config[self.subcommand]
         run = runs.run_of(Path(config.ckpt_path)) if self.subcommand == "fit" and config.ckpt_path else None
         if run is None:
-            return runs.new_run(self._runs())
+            return runs.new_run(self._runs(config))
         if runs.is_first():
             runs.forget_after(run / "metrics.csv", self._step)
         return run
@@ -156,9 +187,18 @@ class ZooCLI(LightningCLI):
     def after_fit(self) -> None:
         """Tests the best checkpoint, or the last weights where no validation chose one."""
         if self.config_init["fit"].test_after_fit:
-            best = Path(self.trainer.checkpoint_callback.best_model_path or "-")  # type: ignore[union-attr]
-            path = str(best) if best.is_file() else None
+            best = self.trainer.checkpoint_callback.best_model_path  # type: ignore[union-attr]
+            path = best if best and Path(best).is_file() else None
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False)
+
+
+def with_defaults(argv: Sequence[str]) -> list[str]:
+    """The arguments, with the default classes where no others are named."""
+    typed = Typed(argv)
+    if not argv or argv[0] not in SUBCOMMANDS:
+        return list(argv)
+    missing = [f"--{key}={name}" for key, name in DEFAULTS.items() if not typed.names_class(key)]
+    return [argv[0], *missing, *argv[1:]]
 
 
 def as_list(value: Any) -> list[Any]:

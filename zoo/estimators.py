@@ -35,11 +35,13 @@ def streamed_logmeanexp(chunks: Iterable[Tensor]) -> Tensor:
 def draws_at_once(n_examples: int, x_size: int, numbers: int = 2**24) -> int:
     """How many draws of each example to decode at once, so that their pixels stay under ``numbers``.
 
+    Where there are few pixels it is the hidden layers that take the memory, and they count as 256.
+
     Example:
         >>> draws_at_once(n_examples=100, x_size=784)
         213
     """
-    return max(1, numbers // (n_examples * x_size))
+    return max(1, numbers // (n_examples * max(x_size, 256)))
 
 
 @contextmanager

@@ -208,7 +208,7 @@ def _shared(h: Tensor, x: Tensor) -> bool:
 
 def _square_distance(a: Tensor, b: Tensor) -> Tensor:
     """‖a_i - b_j‖², (k, B), by expanding the square: in float64 where the terms cancel by over 0.01 nats."""
-    error = torch.finfo(a.dtype).eps * max(a.square().sum(-1).max().item(), b.square().sum(-1).max().item())
+    error = 4 * torch.finfo(a.dtype).eps * max(a.square().sum(-1).max().item(), b.square().sum(-1).max().item())
     dtype, exact = a.dtype, torch.float64 if error > 0.01 else a.dtype
     a, b = a.to(exact), b.to(exact)
     with torch.autocast(a.device.type, enabled=False):

@@ -102,7 +102,8 @@ def unknown(kind: str, name: str, known: list[str], more: str = "") -> str:
         "there is no model 'IWEA'; there is IWAE, VAE. Did you mean IWAE?"
     """
     known = [each for each in known if not each.endswith("help")]
-    return f"there is no {kind} {name!r}; there is {', '.join(known)}{more}.{near(name, known)}"
+    have = ", ".join(known) if 0 < len(known) < 40 else f"{len(known) or 'none'} that can be named"
+    return f"there is no {kind} {name!r}; there is {have}{more}.{near(name, known)}"
 
 
 def _bases(hint: Any) -> list[type]:

@@ -12,6 +12,7 @@ from pytorch_lightning.plugins import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
 
 from zoo.errors import ZooError
+from zoo.files import written_whole
 
 ENVIRONMENT = "ZOO_RUN_DIR"
 """Where the processes of one run find its folder."""
@@ -109,12 +110,10 @@ def forget_after(path: Path, step: int) -> None:
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
         fields, rows = reader.fieldnames or [], [row for row in reader if int(row["step"]) < step]
-    part = path.with_suffix(".part")
-    with part.open("w", newline="") as file:
+    with written_whole(path) as part, part.open("w", newline="") as file:
         writer = csv.DictWriter(file, fields)
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(part, path)
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -122,8 +121,5 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Writes a checkpoint."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        torch.save(checkpoint, part)
-        os.replace(part, path)
+        with written_whole(path) as part:
+            torch.save(checkpoint, part)

@@ -23,9 +23,11 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
     repeats another; evaluation noise follows each example (see `zoo.noise`).
     """
 
+    _means: ExampleMeans
+
     def __init__(self) -> None:
         super().__init__()
-        self._means = ExampleMeans()
+        object.__setattr__(self, "_means", ExampleMeans())  # no submodule: a model in 16 bits would take it along
         self._run_seed: int | None = None
         self._loader_states: list[dict[str, Any]] = []
 
@@ -77,7 +79,7 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         draw = self.draw(x)
         objective = self.objective(draw)
         every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]
-        if (self.global_step + 1) % every == 0:  # self.log costs as much as a small step
+        if every and (self.global_step + 1) % every == 0:  # self.log costs as much as a small step
             self._log_step(draw, objective)
         return -objective.mean()
 
@@ -97,6 +99,16 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         x = examples(batch)
         self.check(x)
         return {"codes": self.codes(x), "reconstructions": self.reconstruct(x)}
+
+    @final
+    def on_validation_epoch_start(self) -> None:
+        """Begins the means anew, also after a validation that was aborted."""
+        self._means.to(self.device).reset()
+
+    @final
+    def on_test_epoch_start(self) -> None:
+        """Begins the means anew."""
+        self._means.to(self.device).reset()
 
     @final
     def on_validation_epoch_end(self) -> None:
@@ -136,19 +148,23 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         return draw
 
     def _log_step(self, draw: Draw, objective: Tensor) -> None:
-        if not torch.isfinite(objective).all():
-            raise ZooError(
-                f"the objective is {objective.mean():.3g} at step {self.global_step}: lower the learning rate "
-                "(--model.optimizer.lr) or clip the gradient (--trainer.gradient_clip_val)."
-            )
+        self._refuse_nonfinite(objective)
         with torch.no_grad():
             means = {name: value.mean() for name, value in self.terms(draw).items()} | self.report()
         self.log_dict({f"train/{name}": value for name, value in means.items()}, batch_size=len(objective))
 
     def _log_means(self, stage: str) -> None:
-        means = {f"{stage}/{name}": value for name, value in self._means.compute().items()}
-        self._means.reset()
-        self.log_dict(means, sync_dist=True, batch_size=1)  # equal on all ranks already: this stays their mean
+        means = self._means.compute()
+        self._refuse_nonfinite(means["objective"])
+        values = {f"{stage}/{name}": value for name, value in means.items()}
+        self.log_dict(values, sync_dist=True, batch_size=1)  # equal on all ranks already: this stays their mean
+
+    def _refuse_nonfinite(self, objective: Tensor) -> None:
+        if not torch.isfinite(objective).all():
+            raise ZooError(
+                f"the objective is {objective.mean():.3g} after {self.global_step} steps: lower the learning rate "
+                "(--model.optimizer.lr) or clip the gradient (--trainer.gradient_clip_val)."
+            )
 
 
 def examples(batch: Any) -> Tensor:
