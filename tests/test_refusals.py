@@ -11,7 +11,7 @@ from zoo.cli import main
 REFUSED = {
     # what is typed: (status, what the sentence says)
     "fit --model.laten_dim=3": (2, "Did you mean latent_dim?"),
-    "fit --model IWEA": (2, "there is no model 'IWEA'; there is BernoulliVAE, GaussianVAE, IWAE"),
+    "fit --model IWEA": (2, "Did you mean IWAE?"),
     "fit --model mine.Missing": (2, "No module named 'mine'"),
     "fit --data MNST": (2, "Did you mean MNIST?"),
     "fit --data.pixels=Dinamic": (2, "Did you mean Dynamic?"),
