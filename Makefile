@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 
 .PHONY: fit test test-slow lint clean
 
-fit: $(VENV)/installed  ## trains a VAE on real digits, tests it and shows where the results are
-	$(BIN)/zoo fit
+fit: $(VENV)/installed  ## trains a VAE on real digits for three minutes at most, tests it, says where all of it is
+	$(BIN)/zoo fit --trainer.max_time=00:00:03:00
 
 test: $(VENV)/installed-dev  ## runs the tests and the examples in docstrings
 	$(BIN)/python -m pytest -n 2

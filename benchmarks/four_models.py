@@ -8,11 +8,10 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 CONFIGS = ("bernoulli_vae", "gaussian_vae", "iwae", "prior_sampling")
-COLUMNS = ("model", "pixels", "objective", "ELBO", "KL", "log-likelihood", "active units", "images/s", "minutes")
+COLUMNS = ("model", "pixels", "objective", "ELBO", "KL", "log-likelihood", "active units")
 
 
 def train(config: str, data: str, epochs: int, k: int, folder: Path) -> dict[str, str]:
@@ -20,14 +19,13 @@ def train(config: str, data: str, epochs: int, k: int, folder: Path) -> dict[str
     command = [sys.executable, "-m", "zoo", "fit", "--config", config, f"--data={data}"]
     command += [f"--trainer.max_epochs={epochs}", f"--log_likelihood.k={k}", f"--trainer.default_root_dir={folder}"]
     command += ["--trainer.enable_progress_bar=false"]
-    start = time.monotonic()
     subprocess.run(command, check=True, stdout=sys.stderr)
     model = config.replace("_", "")
     newest = max(folder.glob(f"{model}-{data.lower()}/*/metrics.json"), key=lambda path: path.stat().st_mtime)
-    return row(json.loads(newest.read_text()), k, (time.monotonic() - start) / 60)
+    return row(json.loads(newest.read_text()), k)
 
 
-def row(results: dict, k: int, minutes: float) -> dict[str, str]:
+def row(results: dict, k: int) -> dict[str, str]:
     """One line of the table."""
     test = results["test"]
     own = "" if results["proposal"] == "encoder" else "_prior_proposal"
@@ -41,8 +39,6 @@ def row(results: dict, k: int, minutes: float) -> dict[str, str]:
         "KL": f"{test['kl']:.2f}" if "kl" in test else "n/a",
         "log-likelihood": likelihood,
         "active units": f"{test['active_units']:.0f}" if "active_units" in test else "n/a",
-        "images/s": f"{results['images_per_second']:,}",
-        "minutes": f"{minutes:.1f}",
     }
 
 

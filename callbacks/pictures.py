@@ -93,9 +93,11 @@ def tile(images: Tensor, columns: int = 10) -> Tensor:
 
 def write_grid(path: Path, grids: dict[str, Tensor]) -> None:
     """Writes grids of images side by side, with values clipped to [0, 1]."""
-    figure = Figure(figsize=(5 * len(grids), 3), layout="constrained")
-    for axes, (title, images) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
-        axes.imshow(tile(images).clamp(0, 1).float().squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1)
+    tiles = {title: tile(images).clamp(0, 1).float().squeeze(-1).numpy() for title, images in grids.items()}
+    height, width = next(iter(tiles.values())).shape[:2]
+    figure = Figure(figsize=(5 * len(grids), 0.4 + 5 * height / width), layout="constrained")
+    for axes, (title, image) in zip(figure.subplots(1, len(grids), squeeze=False)[0], tiles.items(), strict=True):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1)
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
     figure.savefig(path, dpi=150)
