@@ -266,4 +266,4 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(1)
     finally:
         if not already:
-            os.environ.pop(runs.ENVIRONMENT, None)
+            runs.forget_empty(os.environ.pop(runs.ENVIRONMENT, None))

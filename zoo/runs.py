@@ -2,6 +2,7 @@
 
 import csv
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,13 @@ def new_run(parent: Path) -> Path:
             f"the folder of the run cannot be made in {parent} ({error.strerror}): name another with "
             "--trainer.default_root_dir."
         ) from error
+
+
+def forget_empty(folder: str | None) -> None:
+    """Removes the folder of a run that was refused before it wrote anything."""
+    if folder is not None and is_first():
+        with suppress(OSError):  # which a folder that holds something raises
+            os.rmdir(folder)
 
 
 def checkpoint_of(parent: Path, name: str) -> Path:
