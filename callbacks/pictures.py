@@ -121,7 +121,8 @@ def write_curves(path: Path, curves: dict[str, dict[str, list[tuple[int, float]]
     figure = Figure(figsize=(3.2 * len(curves), 2.8), layout="constrained")
     for axes, (name, stages) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
         for stage, points in stages.items():
-            axes.plot(*zip(*points, strict=True), label=stage, linewidth=1)
+            faint = 0.4 if stage == "train" else 1.0  # a batch is noisier than a split
+            axes.plot(*zip(*points, strict=True), label=stage, linewidth=1, alpha=faint)
         axes.set_title(f"{name} (nats)", fontsize=9)
         axes.set_xlabel("step")
         values = sorted(value for points in stages.values() for _, value in points)
