@@ -6,10 +6,23 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
 import zoo
-from zoo import IWAE, MLP, VAE, Bernoulli, BernoulliVAE, Draw, FixedVariance, Gaussian, GaussianVAE, LearnedVariance
+from zoo import (
+    IWAE,
+    MLP,
+    VAE,
+    Bernoulli,
+    BernoulliVAE,
+    Draw,
+    FixedVariance,
+    Gaussian,
+    GaussianVAE,
+    LearnedVariance,
+    Prior,
+)
+from zoo.errors import NoClosedForm
 from zoo.priors import diagonal_normal
 from zoo.testing import check_model
 
@@ -48,6 +61,43 @@ def test_every_model_keeps_the_contract(model: str, likelihood: str, network: st
 @pytest.mark.parametrize(("cls", "own"), [(BernoulliVAE, {}), (GaussianVAE, {"variance": FixedVariance})])
 def test_the_named_models_keep_the_contract(cls: type[VAE], own: dict[str, Any], k: int) -> None:
     assert check_model(cls, k=k, **own).k == k
+
+
+class Mixture(Prior):
+    """A learned mixture of two normal distributions, for whose KL term there is no closed form."""
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.means = nn.Parameter(torch.randn(2, latent_dim))
+
+    def forward(self) -> Distribution:
+        parts = diagonal_normal(self.means, torch.ones(()))
+        return MixtureSameFamily(Categorical(logits=torch.zeros(2)), parts, validate_args=False)
+
+
+class Shifted(Prior):
+    """A normal distribution with a learned mean, for whose KL term there is a closed form."""
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.randn(latent_dim))
+
+    def forward(self) -> Distribution:
+        return diagonal_normal(self.mean, torch.ones(()))
+
+
+@pytest.mark.parametrize(("cls", "own"), [(VAE, {}), (VAE, {"closed_form_kl": False}), (IWAE, {})])
+def test_a_prior_that_is_learned_keeps_the_contract(cls: type[VAE], own: dict[str, Any]) -> None:
+    check_model(cls, prior=Shifted, **own)
+
+
+def test_a_closed_form_that_does_not_exist_is_refused_and_never_replaced() -> None:
+    x = torch.ones(7, 1, 5, 4)
+    model = VAE(x_shape=(1, 5, 4), prior=Mixture)
+    with pytest.raises(NoClosedForm, match="closed_form_kl=False"):
+        model.objective(model.draw(x))
+    model = IWAE(x_shape=(1, 5, 4), prior=Mixture)
+    assert {"elbo_mc", "kl_mc"} < model.terms(model.draw(x)).keys()
 
 
 def test_colour_images_of_odd_sizes_keep_the_contract() -> None:
