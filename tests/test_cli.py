@@ -1,7 +1,6 @@
 """The command line, as a user types it: runs, folders, checkpoints."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -93,7 +92,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(capsys: pytest.CaptureFixture[str], 
     class Impatient(pl.Callback):
         def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
             if trainer.global_step == 4:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(sys.modules[__name__], "Impatient", Impatient, raising=False)
     real = zoo.cli.Report
