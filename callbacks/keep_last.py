@@ -104,7 +104,8 @@ class KeepLast(Checkpoint):
     def _ask(self, number: int, frame: FrameType | None) -> None:
         print("\nfinishing this step; Ctrl-C again aborts at once", flush=True)
         self._asked = True
-        self._release()
+        # Not what held before: a shell starts what it puts in the background with Ctrl-C ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _release(self) -> None:
         if self._before is not None:
