@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
+from zoo.errors import ZooError
 from zoo.steps import examples
 
 CURVES = ("objective", "elbo", "kl", "log_px")
@@ -28,8 +29,10 @@ class Pictures(pl.Callback):
     """
 
     def __init__(self, n: int = 40, seed: int = 0, folder: str | None = None) -> None:
+        if n < 1:
+            raise ZooError(f"n is {n}, where at least one picture was expected.")
         self.n, self.seed, self.folder = n, seed, folder
-        self._x: Tensor | None = None
+        self._parts: list[Tensor] = []
 
     def on_test_batch_end(
         self,
@@ -40,18 +43,20 @@ class Pictures(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps the first images."""
+        """Keeps a few images of each batch, since a split may be in the order of its classes."""
         if batch_idx == 0:
-            self._x = examples(batch)[: self.n]
+            self._parts = []
+        batches = int(trainer.num_test_batches[dataloader_idx])
+        self._parts.append(examples(batch)[: -(-self.n // batches)])
 
     @rank_zero_only
     def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Writes the pictures."""
         folder = Path(self.folder or Path(trainer.default_root_dir) / "pictures")
         folder.mkdir(parents=True, exist_ok=True)
-        if self._x is not None and is_image(self._x):
+        x = torch.cat(self._parts)[: self.n]
+        if is_image(x):
             self._write_samples(pl_module, folder)
-            x = self._x
             pairs = torch.stack([x, pl_module.reconstruct(x)], 1).flatten(0, 1)
             write_grid(folder / "reconstructions.png", {"images beside their reconstructions": pairs})
         curves = read_curves(Path(trainer.default_root_dir) / "metrics.csv")

@@ -218,3 +218,10 @@ def test_a_model_that_is_named_has_its_own_default_of_k(options: list[str], k: i
           "--trainer.accelerator=cpu", "--log_likelihood.k=3", "--trainer.fast_dev_run=true"])  # fmt: skip
     (metrics,) = Path("runs").glob("*/1/metrics.json")
     assert json.loads(metrics.read_text())["k"] == k
+
+
+def test_a_configuration_behind_a_checkpoint_does_not_take_it_away() -> None:
+    fit("--trainer.max_epochs=1", "--test_after_fit=false")
+    last, config = str(RUN / "1/checkpoints/last.ckpt"), str(RUN / "1/config.yaml")
+    main(["fit", "--ckpt_path", last, "--config", config, "--trainer.max_epochs=2", "--test_after_fit=false"])
+    assert not (RUN / "2").exists() and torch.load(last, weights_only=True)["global_step"] == 6

@@ -45,6 +45,8 @@ REFUSED = {
         "lower the learning rate",
     ),
     "fit --model.encoder.activation=Banana": (2, "there is no activation 'Banana'"),
+    "fit --model.x_shape=[3]": (1, "comes from the data"),
+    "fit --pictures.n=0": (1, "at least one picture"),
     "fight": (2, "invalid choice"),
     "": (2, "subcommand"),
 }

@@ -84,7 +84,7 @@ def model_options(config: Mapping[str, Any]) -> list[str]:
 
     def below(spec: Any, name: str) -> list[str]:
         if not isinstance(spec, dict):
-            return [name]
+            return [] if spec is None else [name]  # null leaves it to the class
         own = [name] if "class_path" in spec else []
         arguments = spec.get("init_args", {}) if own else spec
         return own + [option for key, value in arguments.items() for option in below(value, f"{name}.{key}")]

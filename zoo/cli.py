@@ -85,6 +85,10 @@ class ZooCLI(LightningCLI):
             with only_named_imports(self.typed.options):
                 self.config = parser.parse_args(with_defaults(argv))
         self.subcommand = self.config.get("subcommand")
+        if "ckpt_path" in self.typed.options:  # the configuration of a run, read later, says that there was none
+            self.config[self.subcommand].ckpt_path = self.typed.options["ckpt_path"]
+        if {"model.x_shape", "model.init_args.x_shape"} & self.typed.options.keys():
+            raise ZooError("the shape of an example comes from the data: leave --model.x_shape out.")
 
     def _run(self, parser: LightningArgumentParser) -> Path | None:
         """The run that a checkpoint belongs to, whose configuration holds unless another is named with its path."""
@@ -242,7 +246,7 @@ def main(args: Sequence[str] | None = None) -> None:
     quieten()
     already = runs.ENVIRONMENT in os.environ
     if os.getcwd() not in sys.path:  # a console script does not find `mine.py` beside it, as `python -m zoo` does
-        sys.path.append(os.getcwd())
+        sys.path.insert(0, os.getcwd())
     try:
         ZooCLI(
             LatentVariableModel,
