@@ -46,8 +46,9 @@ class Pictures(pl.Callback):
         """Keeps a few images of each batch, since a split may be in the order of its classes."""
         if batch_idx == 0:
             self._parts = []
-        batches = int(trainer.num_test_batches[dataloader_idx])
-        self._parts.append(examples(batch)[: -(-self.n // batches)])
+        x, batches = examples(batch), int(trainer.num_test_batches[dataloader_idx])
+        spread = torch.linspace(0, len(x) - 1, min(len(x), -(-self.n // batches)), device=x.device)
+        self._parts.append(x[spread.long()])
 
     @rank_zero_only
     def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
