@@ -51,7 +51,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs"))
     options = parser.parse_args()
     rows = [train(config, options.data, options.epochs, options.k, options.folder) for config in CONFIGS]
-    print("| " + " | ".join(COLUMNS) + " |")
+    heads = [f"{column}, k = {options.k}" if column == "log-likelihood" else column for column in COLUMNS]
+    print("| " + " | ".join(heads) + " |")
     print("|" + "---|" * len(COLUMNS))
     for each in rows:
         print("| " + " | ".join(each[column] for column in COLUMNS) + " |", flush=True)

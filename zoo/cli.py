@@ -92,23 +92,17 @@ class ZooCLI(LightningCLI):
 
     def _run(self, parser: LightningArgumentParser) -> Path | None:
         """The run that a checkpoint belongs to, whose configuration holds unless another is named with its path."""
-        named = self._named_checkpoint()
-        if named is None:
-            path = self.typed.options.get("ckpt_path")
+        path = self.typed.options.get("ckpt_path")
+        if path not in ("last", "best"):
             return runs.run_of(Path(path)) if path and not self.typed.configs else None
         config = parser.parse_args(with_defaults(self.typed.argv))[self.typed.argv[0]]
-        checkpoint = runs.checkpoint_of(self._runs(config), named)
+        checkpoint = runs.checkpoint_of(self._runs(config), path)
         self.typed = Typed([*self.typed.argv, f"--ckpt_path={checkpoint}"])
         self.by_name = True
         return runs.run_of(checkpoint)
 
     by_name = False
     """Whether the checkpoint was asked for as `last` or `best`."""
-
-    def _named_checkpoint(self) -> str | None:
-        """`last` or `best`, where that is asked for."""
-        name = self.typed.options.get("ckpt_path")
-        return name if name in ("last", "best") else None
 
     def _parse_ckpt_path(self) -> None:
         """Takes the model of a checkpoint as the checkpoint has it, importing nothing that it names."""
