@@ -1,14 +1,16 @@
 """NumPy files: what arrays they hold, told from their headers, and the arrays themselves."""
 
+import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
+import torch
 from numpy.lib import format as npy
+from torch import Tensor
 
 from datamodules.errors import DataError
 
@@ -34,11 +36,21 @@ def read_headers(path: Path) -> dict[str, Header]:
 
 
 def read_array(path: Path, name: str) -> np.ndarray:
-    """Reads one array; nothing pickled is ever executed."""
-    # Opened here, because numpy leaves a damaged file open.
-    with _explained(path), path.open("rb") as file:
-        content = np.load(file, allow_pickle=False)
-        return content if path.suffix == ".npy" else content[name]
+    """Reads one array of a .npz file, or maps that of a .npy file; nothing pickled is ever executed."""
+    with _explained(path):
+        if path.suffix == ".npy":
+            # Read-only: of a writable map the system may have to keep every page in memory.
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        # Opened here, because numpy leaves a damaged file open.
+        with path.open("rb") as file:
+            return np.load(file, allow_pickle=False)[name]
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """Returns the array as a tensor without copying it; the tensor of a mapped file must not be written to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def _member_header(archive: zipfile.ZipFile, name: str) -> Header:
@@ -60,5 +72,5 @@ def _explained(path: Path) -> Iterator[None]:
         raise DataError(f"{path} does not exist; give the path of a .npy or .npz file.")
     try:
         yield
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # a damaged file may raise anything
         raise DataError(f"{path} cannot be read as a NumPy file ({error}); write it anew.") from None

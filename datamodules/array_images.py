@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.array_file import Header, read_array, read_headers
+from datamodules.array_file import Header, as_tensor, read_array, read_headers
 from datamodules.base import ImageDataModule
 from datamodules.errors import DataError
+from datamodules.random_split import split_at_random, split_sizes
 from datamodules.records import Images, Splits
-from zoo.noise import mix
 
 IMAGE_NAMES = ("x", "images")
 LABEL_NAMES = ("y", "labels")
@@ -22,7 +22,8 @@ class ArrayImages(ImageDataModule):
     """A .npy file, or a .npz file of images (x or images) and perhaps labels (y or labels), split at random.
 
     Images are uint8 (0..255), bool, or floats, of shape (N, *x_shape); (N, H, W) becomes (N, 1, H, W).
-    Nothing pickled is ever executed.
+    Nothing pickled is ever executed. A .npy file is mapped into memory, so it may be larger than that: a batch
+    reads what it needs. A .npz file is read whole.
 
     Args:
         path: The file.
@@ -47,24 +48,14 @@ class ArrayImages(ImageDataModule):
         self.split_seed = split_seed
         self.key, self.label_key, shape = _layout(self.path, key)
         self.x_shape = (1, *shape[1:]) if len(shape) == 3 else shape[1:]
-        n_val, n_test = _count("val", val, shape[0]), _count("test", test, shape[0])
-        self.sizes = (shape[0] - n_val - n_test, n_val, n_test)
-        if min(self.sizes[0], n_test) < 1:
-            raise DataError(
-                f"{self.path} holds {shape[0]} examples, which leaves {self.sizes[0]} for training and"
-                f" {n_test} for test; both need at least one: change val and test."
-            )
+        self.sizes = split_sizes(str(self.path), shape[0], val, test)
 
     def load(self) -> Splits:
-        """Reads the arrays; the test examples do not depend on how many are for validation."""
+        """Maps or reads the arrays; the test examples do not depend on how many are for validation."""
         x = _stored(f"{self.path} ({self.key})", read_array(self.path, self.key))
         y = None if self.label_key is None else read_array(self.path, self.label_key).astype(np.int64)
         everything = Images(x.reshape(-1, *self.x_shape), None if y is None else torch.from_numpy(y))
-        generator = torch.Generator().manual_seed(mix(self.split_seed))
-        order = torch.randperm(everything.size, generator=generator)
-        n_train, n_val, n_test = self.sizes
-        test, val, train = (everything.at(part) for part in order.split((n_test, n_val, n_train)))
-        return Splits(train, val, test)
+        return split_at_random(everything, self.sizes, self.split_seed)
 
 
 def _layout(path: Path, key: str | None) -> tuple[str, str | None, tuple[int, ...]]:
@@ -101,7 +92,7 @@ def _check_images(where: str, header: Header) -> None:
     shape, dtype = header
     if dtype not in (np.uint8, np.bool_) and not (dtype.kind == "f" and dtype.itemsize <= 8):
         raise DataError(f"{where} is of type {dtype}; expected uint8 (0..255), bool or float: convert it by astype.")
-    if len(shape) < 2 or math.prod(shape) == 0:
+    if not 2 <= len(shape) <= 4 or math.prod(shape) == 0:
         raise DataError(f"{where} has shape {shape}; expected (N, H, W), (N, C, H, W) or (N, D), none of them 0.")
     if len(shape) == 4 and shape[-1] in (1, 3, 4) and shape[1] not in (1, 3, 4):
         raise DataError(
@@ -116,20 +107,19 @@ def _check_labels(where: str, header: Header, size: int) -> None:
         )
 
 
-def _count(name: str, value: int | float, size: int) -> int:
-    if isinstance(value, float) and not 0 <= value < 1:
-        raise DataError(f"{name} is {value}; as a fraction it must lie in [0, 1), and a count is an integer.")
-    if value < 0:
-        raise DataError(f"{name} is {value}; give a count of at least 0, or a fraction as a float.")
-    return round(value * size) if isinstance(value, float) else value
-
-
 def _stored(where: str, array: np.ndarray) -> Tensor:
-    if array.dtype == np.bool_:
-        return torch.from_numpy(array.astype(np.uint8) * 255)
-    if array.dtype == np.uint8:
-        if array.max() == 1:
-            raise DataError(f"{where} is uint8 of 0 and 1, but 255 is white: save it as bool, or times 255.")
-        return torch.from_numpy(array)
-    # torch knows only the byte order of the machine; half precision is for storage.
-    return torch.from_numpy(array.astype(np.float64 if array.dtype.itemsize == 8 else np.float32))
+    # torch knows only the byte order of the machine, so that other arrays are copied.
+    images = as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
+    if images.dtype == torch.uint8 and _is_zero_and_one(images):
+        raise DataError(f"{where} is uint8 of 0 and 1, but 255 is white: save it as bool, or times 255.")
+    return images
+
+
+def _is_zero_and_one(images: Tensor) -> bool:
+    """Whether 1 is the greatest value; of photographs, the first piece tells that it is not."""
+    greatest = 0
+    for piece in Images(images).pieces():
+        greatest = max(greatest, int(piece.max()))
+        if greatest > 1:
+            return False
+    return greatest == 1

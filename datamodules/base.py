@@ -1,5 +1,6 @@
 """The base of all data modules: splits, pixels, loaders."""
 
+import math
 import os
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -14,16 +15,20 @@ from datamodules.errors import DataError
 from datamodules.loaders import EvalBatches, TrainBatches
 from datamodules.pixels import Grey, Pixels, intensity
 from datamodules.records import DRAWN, Batch, Images, Splits, Stored
+from datamodules.statistics import Moments, moments_of
 from zoo.noise import mix
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):
-    """Images in memory, split once and handed out in batches.
+    """Images in memory or mapped from a file, split once and handed out in batches.
 
     A leaf names its `x_shape` and says how to `load` its splits, and perhaps what to download in
     `prepare_data`; the rest is done here. Validation and test pixels are drawn once, by seeds of their
     own, and are the same in every run; the order of training and the noise of its pixels follow the seed of
     the run.
+
+    A file that is mapped may be larger than memory. Only pixels that are drawn once are kept in memory: those of
+    validation and test, and with `Static` and `Threshold` those of training.
 
     There are no worker processes: gathering a batch from memory takes less time than passing it between
     processes.
@@ -71,8 +76,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return Splits(train, self._freeze(splits.val, 1), self._freeze(splits.test, 2))
 
     def _freeze(self, part: Images, number: int) -> Images:
+        if self.pixels.as_stored:
+            return part
         generator = Generator().manual_seed(mix(self.pixel_seed, number))
-        return part._replace(images=self.pixels.freeze(part.images, generator))
+        return Images(torch.cat([self.pixels.freeze(piece, generator) for piece in part.pieces()]), part.labels)
 
     def setup(self, stage: str) -> None:
         """Loads the splits, once, and starts the order of training where `stage` is "fit"."""
@@ -91,6 +98,23 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     def _eval_batches(self, part: Images) -> EvalBatches:
         return EvalBatches(part, self.eval_batch_size, *self._share())
+
+    def state_dict(self) -> dict[str, str]:
+        """Returns what a run that goes on must not change: the pixels."""
+        return {"pixels": self.pixels_name}
+
+    def load_state_dict(self, state_dict: dict[str, str]) -> None:
+        """Refuses to train on with other pixels: the weights would be of both, and reported as of the last.
+
+        Raises:
+            DataError: The run that goes on had other pixels.
+        """
+        fitting = self.trainer is not None and self.trainer.state.fn == "fit"
+        if fitting and state_dict["pixels"] != self.pixels_name:
+            raise DataError(
+                f"the run that goes on has {state_dict['pixels']} pixels and these are {self.pixels_name}: resume with"
+                " the same --data.pixels, or begin a new run without --ckpt_path."
+            )
 
     def train_dataloader(self) -> TrainBatches:
         """Returns the one loader made by `setup("fit")`, so that a reload does not start its order again."""
@@ -130,17 +154,48 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             labels = torch.full((len(x),), -1, device=x.device)
         return Batch(x, labels)
 
+    @cached_property
+    def _moments(self) -> Moments:
+        return moments_of(self.splits.train)
+
     def mean(self) -> Tensor:
-        """Returns the mean training example (*x_shape), of intensities where pixels are drawn anew."""
-        train = self.splits.train
-        # In pieces: a float copy of the whole split would take eight times its memory.
-        sums = [intensity(piece).sum(0, dtype=torch.float64) for piece in train.images.split(1000)]
-        return (torch.stack(sums).sum(0) / train.size).to(torch.get_default_dtype())
+        """Returns the mean training example as a model sees it, (*x_shape)."""
+        return self.pixels.mean(self._moments.mean).to(torch.get_default_dtype())
+
+    def variance(self) -> Tensor:
+        """Returns the variance over training examples of each pixel as a model sees it, (*x_shape); divided by N."""
+        return self.pixels.variance(*self._moments).to(torch.get_default_dtype())
+
+    def examples(self, n: int) -> Tensor:
+        """Returns training examples as a model sees them, to start parts of a model from, (n, *x_shape).
+
+        Which they are, and the draw of their pixels, are the same in every run and on every rank.
+
+        Args:
+            n: How many; where there are fewer, they come round again.
+        """
+        check_count("the number of examples", n)
+        generator = Generator().manual_seed(mix(3))
+        index = torch.randperm(self.splits.train.size, generator=generator)[:n]
+        images = self.splits.train.at(index.repeat(math.ceil(n / len(index)))[:n]).stored
+        if self.pixels.anew:
+            images = self.pixels.freeze(images, generator)
+        return intensity(images).to(torch.get_default_dtype())
 
     @property
     def pixels_name(self) -> str:
         """One word for what the pixels are."""
         return self.pixels.name
+
+    @property
+    def pixels_binary(self) -> bool:
+        """Whether every pixel is 0 or 1."""
+        return self.pixels.binary
+
+    @property
+    def pixels_levels(self) -> int | None:
+        """The levels that a density of the pixels stands for, where it bounds a probability of them, else None."""
+        return self.pixels.levels
 
     @property
     def description(self) -> str:

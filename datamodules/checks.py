@@ -1,7 +1,6 @@
 """What must hold of loaded data before anything is trained on them."""
 
 import torch
-from torch import Tensor
 
 from datamodules.errors import DataError
 from datamodules.pixels import Pixels
@@ -26,44 +25,39 @@ def check_splits(splits: Splits, x_shape: tuple[int, ...], pixels: Pixels) -> No
         DataError: With one sentence on the first thing that is wrong.
     """
     for name, part in splits._asdict().items():
-        _check_shape(name, part.images, x_shape)
-        _check_values(name, part.images, pixels)
+        _check_shape(name, part, x_shape)
+        _check_values(name, part, pixels)
         _check_labels(name, part)
     for name, part in (("train", splits.train), ("test", splits.test)):
         if part.size == 0:
             raise DataError(f"the {name} split is empty; it needs at least one example, so change the split sizes.")
 
 
-def _check_shape(name: str, images: Tensor, x_shape: tuple[int, ...]) -> None:
-    if tuple(images.shape[1:]) != tuple(x_shape):
+def _check_shape(name: str, part: Images, x_shape: tuple[int, ...]) -> None:
+    if tuple(part.stored.shape[1:]) != tuple(x_shape):
         raise DataError(
-            f"the {name} split has shape {tuple(images.shape)}; expected (N, {', '.join(map(str, x_shape))}),"
-            " as x_shape of the data module says."
+            f"the {name} split has shape {(part.size, *part.stored.shape[1:])}; expected"
+            f" (N, {', '.join(map(str, x_shape))}), as x_shape of the data module says."
         )
 
 
-def _check_values(name: str, images: Tensor, pixels: Pixels) -> None:
-    if images.dtype == torch.uint8:
-        return
-    if not images.is_floating_point():
-        raise DataError(
-            f"the {name} split has dtype {images.dtype}; expected uint8 (0..255) or a float dtype: convert it."
-        )
-    if not images.isfinite().all():
+def _check_values(name: str, part: Images, pixels: Pixels) -> None:
+    dtype = part.stored.dtype
+    if dtype not in (torch.uint8, torch.bool) and not dtype.is_floating_point:
+        raise DataError(f"the {name} split has dtype {dtype}; expected uint8 (0..255), bool or floats: convert it.")
+    if dtype.is_floating_point and not all(piece.isfinite().all() for piece in part.as_they_lie().pieces()):
         raise DataError(
             f"the {name} split holds NaN or infinite values; every value must be finite: clean or"
             " leave out those examples."
         )
-    if pixels.binary and images.numel() and not (0 <= images.min() and images.max() <= 1):
-        raise DataError(
-            f"the {name} split holds values from {images.min():g} to {images.max():g}, which {pixels.name}"
-            " pixels cannot be made of: scale them to [0, 1], or choose Grey pixels."
-        )
+    refusal = pixels.refusal(part)
+    if refusal is not None:
+        raise DataError(f"the {name} split {refusal}")
 
 
 def _check_labels(name: str, part: Images) -> None:
     labels = part.labels
-    if labels is not None and (labels.dtype != torch.int64 or labels.shape != part.images.shape[:1]):
+    if labels is not None and (labels.dtype != torch.int64 or labels.shape != (part.size,)):
         raise DataError(
             f"the labels of the {name} split are {labels.dtype} of shape {tuple(labels.shape)}; expected one"
             f" int64 for each of its {part.size} examples."

@@ -1,46 +1,48 @@
 """Reads IDX, the format of MNIST: two zero bytes, a type, the number of axes, their sizes, the values."""
 
 import gzip
-import hashlib
 import math
 import struct
-import zlib
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from datamodules.errors import DataError
+from datamodules.published_file import Check, PublishedFile, Unpacked
 
 _UBYTE = 0x08
 
 
-def find_idx(folder: Path, name: str) -> Path | None:
-    """Returns where `name` lies in `folder`, packed (.gz) or not, or None."""
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
-
-
-def read_idx(path: Path, md5: str | None = None) -> Tensor:
-    """Reads a file of unsigned bytes.
+def idx_file(name: str, packed: Check, unpacked: Check | None = None) -> PublishedFile:
+    """Returns the packed IDX file `name`.gz.
 
     Args:
-        path: The file, packed where its name ends in .gz.
-        md5: The digest its unpacked content must have, if it is known.
+        name: Its name without .gz.
+        packed: How it is known to be whole.
+        unpacked: How its unpacked content is known; where that is given, `name` itself is accepted too, and so is
+            the same content packed in another way.
+    """
+    published = PublishedFile(f"{name}.gz", packed, parse_packed_idx)
+    if unpacked is None:
+        return published
+    plain = PublishedFile(name, unpacked, parse_idx)
+    return published._replace(others=(plain, published._replace(check=Unpacked(unpacked))))
+
+
+def parse_packed_idx(content: bytes, name: str) -> Tensor:
+    """Parses the content of an IDX file that gzip packed; `name` stands in messages."""
+    return parse_idx(gzip.decompress(content), name)
+
+
+def parse_idx(content: bytes, name: str) -> Tensor:
+    """Parses the content of an IDX file of unsigned bytes; `name` stands in messages.
 
     Returns:
         The values as uint8, of the shape the file names.
 
     Raises:
-        DataError: Where the file is truncated, damaged, not IDX, or not the one that was expected.
+        DataError: Where the content is truncated, too long or not IDX.
     """
-    content = _unpacked(path)
-    if md5 is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
-        raise DataError(f"{path} is not the published file (md5 {md5} unpacked): delete it and fetch it anew.")
-    return parse_idx(content, str(path))
-
-
-def parse_idx(content: bytes, name: str) -> Tensor:
-    """Parses the content of an IDX file of unsigned bytes; `name` stands in messages."""
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UBYTE:
         raise DataError(
             f"{name} is not an IDX file of unsigned bytes: it begins with"
@@ -56,11 +58,3 @@ def parse_idx(content: bytes, name: str) -> Tensor:
         )
     # A bytearray, because a tensor must be writable.
     return torch.frombuffer(bytearray(content), dtype=torch.uint8)[start:].reshape(shape)
-
-
-def _unpacked(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read or unpacked ({error}): fetch it anew.") from None

@@ -39,6 +39,7 @@ class LinearGaussian(ImageDataModule):
     Attributes:
         W: The loadings, (D, d).
         mu: The mean, (D,).
+        noise_variance: s2.
 
     References:
         Probabilistic Principal Component Analysis (Tipping & Bishop, 1999) https://www.di.ens.fr/~fbach/cou
@@ -73,7 +74,7 @@ class LinearGaussian(ImageDataModule):
         check_count("n_val", n_val, least=0)
         if not (variance > 0 and math.isfinite(variance)):
             raise DataError(f"variance is {variance}; the closed forms need noise, so give a positive number.")
-        self.variance = variance
+        self.noise_variance = variance
         self.sizes = (n_train, n_val, n_test)
         self.x_shape = (x_dim,)
         self.data_seed = data_seed
@@ -83,7 +84,7 @@ class LinearGaussian(ImageDataModule):
 
     def load(self) -> Splits:
         """Draws the examples."""
-        (x_dim, latent_dim), noise = self.W.shape, math.sqrt(self.variance)
+        (x_dim, latent_dim), noise = self.W.shape, math.sqrt(self.noise_variance)
         normal = _standard_normals(mix(self.data_seed, 1))
         draws = (normal(size, latent_dim) @ self.W.T + self.mu + noise * normal(size, x_dim) for size in self.sizes)
         return Splits(*map(Images, draws))
@@ -92,21 +93,21 @@ class LinearGaussian(ImageDataModule):
         """Returns log p(x), (B,), in float64, for x of shape (B, D)."""
         (x_dim, latent_dim), r = self.W.shape, self._centred(x)
         explained = (r @ self.W * self._posterior_mean(x)).sum(-1)  # r'W M^-1 W'r, (B,)
-        log_det = (x_dim - latent_dim) * math.log(self.variance) + self._M.logdet()
-        return -0.5 * (x_dim * math.log(2 * math.pi) + log_det + (r.square().sum(-1) - explained) / self.variance)
+        log_det = (x_dim - latent_dim) * math.log(self.noise_variance) + self._M.logdet()
+        return -0.5 * (x_dim * math.log(2 * math.pi) + log_det + (r.square().sum(-1) - explained) / self.noise_variance)
 
     def posterior(self, x: Tensor) -> MultivariateNormal:
         """Returns p(z | x), of batch shape (B,) and event shape (d,)."""
-        return MultivariateNormal(self._posterior_mean(x), precision_matrix=self._M / self.variance)
+        return MultivariateNormal(self._posterior_mean(x), precision_matrix=self._M / self.noise_variance)
 
     def best_diagonal_posterior(self, x: Tensor) -> Independent:
         """Returns the independent q(z) nearest to p(z | x) in KL(q || p), of event shape (d,)."""
         mean = self._posterior_mean(x)
-        return Independent(Normal(mean, (self.variance / self._M.diagonal()).sqrt().expand_as(mean)), 1)
+        return Independent(Normal(mean, (self.noise_variance / self._M.diagonal()).sqrt().expand_as(mean)), 1)
 
     @property
     def _M(self) -> Tensor:
-        return self.W.T @ self.W + self.variance * torch.eye(self.W.shape[1], dtype=self.W.dtype)  # (d, d)
+        return self.W.T @ self.W + self.noise_variance * torch.eye(self.W.shape[1], dtype=self.W.dtype)  # (d, d)
 
     def _centred(self, x: Tensor) -> Tensor:
         return x.to(self.mu) - self.mu

@@ -76,7 +76,8 @@ class TrainBatches:
             if now // period != epoch:
                 epoch = now // period
                 batches = self.order(epoch).split(self.batch_size)
-            yield Stored(*self.data.at(batches[now % period]), mix(self.seed, self.rank, now))
+            part = self.data.at(batches[now % period])
+            yield Stored(part.stored, part.labels, mix(self.seed, self.rank, now))
 
     def state_dict(self) -> dict[str, int]:
         """Returns the position, and what it counts in: the seed of the order, and the batches of an epoch."""
@@ -123,4 +124,5 @@ class EvalBatches:
 
     def __iter__(self) -> Iterator[Stored]:
         for index in self.indices.split(self.batch_size):
-            yield Stored(*self.data.at(index), DRAWN)
+            part = self.data.at(index)
+            yield Stored(part.stored, part.labels, DRAWN)

@@ -32,7 +32,7 @@ def examples_of(data: LinearGaussian) -> Tensor:
 
 def linear_model(cls: type[Model], data: LinearGaussian, k: int = 4, **arguments: object) -> Model:
     """An untrained model of the data's shapes and variance, whose networks are affine."""
-    variance = partial(FixedVariance, value=data.variance)
+    variance = partial(FixedVariance, value=data.noise_variance)
     if issubclass(cls, GaussianVAE):
         arguments = {"variance": variance} | arguments
     else:
@@ -50,7 +50,7 @@ def exact_model(cls: type[Model], data: LinearGaussian, k: int = 4, **arguments:
     if cls.has_encoder:
         m = precision(data)
         mean = torch.linalg.solve(m, data.W.T)  # M^-1 W', (d, D)
-        log_std = 0.5 * (data.variance / m.diagonal()).log()
+        log_std = 0.5 * (data.noise_variance / m.diagonal()).log()
         set_affine(
             model.encoder,
             torch.cat([mean, torch.zeros_like(mean)]),  # the encoder emits (2, d): means, then log std
@@ -69,7 +69,7 @@ def set_affine(network: nn.Module, weight: Tensor, bias: Tensor) -> None:
 
 def precision(data: LinearGaussian) -> Tensor:
     """M = W'W + s2 I, (d, d): the posterior has covariance s2 M^-1."""
-    return data.W.T @ data.W + data.variance * torch.eye(data.W.shape[1])
+    return data.W.T @ data.W + data.noise_variance * torch.eye(data.W.shape[1])
 
 
 def gap(data: LinearGaussian) -> Tensor:
@@ -80,7 +80,7 @@ def gap(data: LinearGaussian) -> Tensor:
 
 def exact_elbo(data: LinearGaussian, x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """The ELBO of q(z|x) = N(mean, diag std^2), in closed form, (B,)."""
-    d, s2, r = data.W.shape[1], data.variance, x - data.mu - mean @ data.W.T
+    d, s2, r = data.W.shape[1], data.noise_variance, x - data.mu - mean @ data.W.T
     spread = (std.square() * data.W.square().sum(0)).sum(-1)  # tr(W S W')
     log_px = -0.5 * (len(data.mu) * math.log(2 * math.pi * s2) + (r.square().sum(-1) + spread) / s2)
     kl = 0.5 * (std.square() + mean.square() - 2 * std.log()).sum(-1) - d / 2

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 from callbacks import KeepLast, LogLikelihood, PosteriorVariance, Predictions
+from datamodules import Images
 from tests.small import MODELS, SIZES, SmallImages, quiet_trainer, small_model
 from zoo import MLP, Draw
 
@@ -109,7 +110,7 @@ def test_each_rank_draws_its_own_noise_and_pixels(tmp_path: Path) -> None:
     """Of a data set of equal images, so that only the noise can tell the pixels of two ranks apart."""
     data = SmallImages()
     grey = torch.full_like(data.splits.train.images, 128)
-    data.splits = data.splits._replace(train=data.splits.train._replace(images=grey))
+    data.splits = data.splits._replace(train=Images(grey))
     trainer_of(2, tmp_path, Watch(tmp_path), max_epochs=2).fit(small_model("iwae"), datamodule=data)
     ranks = Watch.read(tmp_path, "fit", 2)
     for what in ("x", "noise"):

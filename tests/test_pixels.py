@@ -1,5 +1,6 @@
 """What the pixels are, how they are drawn, and how they are named on a command line."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,13 @@ from pytorch_lightning.cli import LightningCLI
 from torch import Generator, Tensor
 
 from datamodules import (
+    Binary,
     DataError,
+    Dequantised,
     Dynamic,
     Grey,
     ImageDataModule,
+    Images,
     LinearGaussian,
     MNIST5k,
     Pixels,
@@ -77,11 +81,78 @@ def test_draws_do_not_depend_on_the_default_dtype() -> None:
         torch.set_default_dtype(before)
 
 
-def test_only_dynamic_pixels_are_drawn_anew() -> None:
-    kinds = (Grey, Threshold, Static, Dynamic)
-    assert [kind.name for kind in kinds] == ["grey", "threshold", "static", "dynamic"]
-    assert [kind.binary for kind in kinds] == [False, True, True, True]
-    assert [kind.anew for kind in kinds] == [False, False, False, True]
+def test_dequantised_levels_fill_their_intervals_evenly() -> None:
+    n = 4000
+    images = GREYS.expand(n, 1, 16, 16)
+    x = frozen(Dequantised(), images)
+    assert x.dtype == torch.float32  # whatever the default dtype
+    assert torch.equal((x.double() * 256).floor().to(torch.uint8), images)  # none is rounded up to the next level
+    u = x.double() * 256 - images
+    assert abs(u.mean() - 1 / 2) < 5 / (12 * u.numel()) ** 0.5
+    assert abs(u.var() - 1 / 12) < 5 * (1 / 180 / u.numel()) ** 0.5
+    assert torch.equal(x, frozen(Dequantised(), images))
+    assert not torch.equal(x, frozen(Dequantised(), images, seed=4))
+
+
+def test_the_whitest_dequantised_pixel_is_below_1() -> None:
+    white = torch.full((2**20,), 255, dtype=torch.uint8)
+    x = frozen(Dequantised(), white)
+    assert 1 - 2**-22 < x.max() < 1
+
+
+def test_a_density_of_dequantised_pixels_bounds_the_probability_of_the_image() -> None:
+    """For p(x) constant on every interval the bound is tight: log P(i) = log p(x) - D log 256."""
+    probability = torch.rand(256, dtype=torch.float64)
+    probability /= probability.sum()
+    levels = torch.randint(256, (7, 3), dtype=torch.uint8)
+    x = frozen(Dequantised(), levels).double()
+    log_density = (256 * probability[(256 * x).long()]).log().sum(-1)
+    expected = probability[levels.long()].log().sum(-1)
+    torch.testing.assert_close(log_density - 3 * math.log(Dequantised.levels or 0), expected)
+
+
+def test_binary_pixels_are_kept() -> None:
+    images = (GREYS > 99).to(torch.uint8) * 255
+    assert frozen(Binary(), images) is images
+    for stored in (images, images / 255, images > 0):
+        assert Binary().refusal(Images(stored)) is None
+
+
+@pytest.mark.parametrize(
+    ("pixels", "stored", "message"),
+    [
+        (Binary(), GREYS, "holds values beside 0 and 255, so its pixels are not binary yet: choose Threshold"),
+        (Binary(), torch.tensor([[0.0, 0.3]]), "holds values beside 0 and 1"),
+        (Dequantised(), torch.tensor([[0, 1]]).double(), "holds torch.float64 values, and only uint8 images"),
+        (Dequantised(), torch.tensor([[True]]), "holds torch.bool values, and only uint8 images"),
+        (Static(), torch.tensor([[0.5, 1.5], [0.2, 0.3]]), "holds values from 0.2 to 1.5, which static pixels"),
+    ],
+)
+def test_pixels_refuse_what_they_cannot_be_made_of(pixels: Pixels, stored: Tensor, message: str) -> None:
+    refusal = pixels.refusal(Images(stored))
+    assert refusal is not None
+    assert refusal.startswith(message)
+
+
+def test_values_in_every_piece_of_a_split_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datamodules.records.PIECE", 2)
+    bad = Images(torch.tensor([[0.0], [0.5], [1.0], [0.0], [2.0]]))
+    refusal = Static().refusal(bad)
+    assert refusal is not None
+    assert "from 0 to 2" in refusal
+    assert Static().refusal(bad.choose(torch.tensor([3, 1]))) is None
+    assert Binary().refusal(bad.choose(torch.tensor([3, 2, 1]))) is not None
+    assert Binary().refusal(bad.choose(torch.tensor([3, 2, 0]))) is None
+
+
+def test_every_kind_says_what_it_is() -> None:
+    kinds = (Grey, Dequantised, Binary, Threshold, Static, Dynamic)
+    names = ["grey", "dequantised", "binary", "threshold", "static", "dynamic"]
+    assert [kind.name for kind in kinds] == names
+    assert [kind.name for kind in kinds if kind.binary] == ["binary", "threshold", "static", "dynamic"]
+    assert [kind.name for kind in kinds if kind.anew] == ["dequantised", "dynamic"]
+    assert [kind.name for kind in kinds if kind.as_stored] == ["grey", "binary"]
+    assert {kind.name: kind.levels for kind in kinds if kind.levels} == {"dequantised": 256}
 
 
 @pytest.fixture(autouse=True)
