@@ -19,7 +19,7 @@ from zoo.metrics import Moments
 def test_the_data_know_their_density() -> None:
     data = linear.linear_data()
     x = linear.examples_of(data)
-    covariance = data.W @ data.W.T + data.variance * torch.eye(5)
+    covariance = data.W @ data.W.T + data.noise_variance * torch.eye(5)
     same(data.log_prob(x), torch.as_tensor(multivariate_normal(data.mu, covariance).logpdf(x)))
 
 

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 import zoo
 from tests import linear
 from tests.linear import same
-from zoo import MLP, Bernoulli, FixedVariance, Gaussian, LatentVariableModel, Likelihood, PriorSampling
+from zoo import MLP, Bernoulli, FixedVariance, Gaussian, LatentVariableModel, Likelihood, PriorSampling, StudentT
 
 LIKELIHOODS = [Bernoulli, Gaussian, partial(Gaussian, variance=partial(FixedVariance, value=0.03))]
 Like = Callable[[tuple[int, ...]], Likelihood]
@@ -84,7 +84,7 @@ def test_decoding_in_chunks_changes_neither_value_nor_gradient(
     (whole, of_whole), rows = step(), []
     decode = model.decode
     monkeypatch.setattr(model, "decode", lambda z: rows.append(len(z)) or decode(z))
-    monkeypatch.setattr("zoo.base.draws_at_once", lambda *_: chunk)
+    monkeypatch.setattr("zoo.drawing.draws_at_once", lambda *_: chunk)
     parts, of_parts = step()
     assert max(rows) == chunk and sum(rows) == 2 * 11  # each draw once forward, and once again backward
     same(parts, whole)
@@ -126,8 +126,20 @@ def test_a_training_step_holds_no_tensor_of_draws_times_pixels(monkeypatch: pyte
         return held.peak / 8
 
     assert peak() > k * pixels  # all draws at once do
-    monkeypatch.setattr("zoo.base.draws_at_once", lambda *_: chunk)
+    monkeypatch.setattr("zoo.drawing.draws_at_once", lambda *_: chunk)
     assert peak() < 4 * chunk * pixels + 2 * k * (n + d) < k * pixels / 8
+
+
+def test_a_likelihood_that_is_no_matrix_product_counts_the_pixels_of_every_pair() -> None:
+    product, pairs = (PriorSampling(x_shape=(300,), likelihood=each) for each in (Gaussian, StudentT))
+    assert product.draw_size(1, 7) == 300
+    assert pairs.draw_size(1, 7) == 7 * 300 > pairs.decoder.width
+    assert pairs.draw_size(7, 7) == 7 * pairs.decoder.width == 7 * 900  # own draws: three numbers a pixel are decoded
+
+
+def test_a_code_is_taken_without_dropout() -> None:
+    model = PriorSampling(x_shape=(5,), latent_dim=3, k=4, decoder=partial(MLP, activation=torch.nn.Dropout))
+    same(model.codes(torch.ones(7, 5)), model.eval().codes(torch.ones(7, 5)))
 
 
 def test_the_examples_share_their_draws_or_each_has_its_own() -> None:

@@ -3,12 +3,29 @@
 from zoo.base import LatentVariableModel
 from zoo.checkpoints import load
 from zoo.draw import Draw
-from zoo.likelihoods import Bernoulli, FixedVariance, Gaussian, LearnedVariance, Likelihood, Variance
+from zoo.estimators import bits_per_dimension
+from zoo.likelihoods import (
+    Bernoulli,
+    Categorical,
+    ChannelVariance,
+    ContinuousBernoulli,
+    DecodedVariance,
+    DiscretisedLogistic,
+    FixedVariance,
+    Gaussian,
+    LearnedVariance,
+    Likelihood,
+    OptimalVariance,
+    PixelVariance,
+    StudentT,
+    Variance,
+)
 from zoo.models import IWAE, VAE, BernoulliVAE, GaussianVAE, PriorSampling
-from zoo.networks import MLP, Network
+from zoo.networks import MLP, ConvDecoder, ConvEncoder, GatedMLP, Network
 from zoo.objectives import elbo, elbo_mc, iwae, logmeanexp
 from zoo.optimizers import BurdaSchedule, FusedAdam
-from zoo.priors import Prior, StandardNormal
+from zoo.posteriors import CouplingFlow, DiagonalGaussian, FullGaussian, Posterior
+from zoo.priors import MixtureOfGaussians, Prior, StandardNormal, VampPrior
 
 __version__ = "0.1.0"
 
@@ -19,19 +36,37 @@ __all__ = [
     "Bernoulli",
     "BernoulliVAE",
     "BurdaSchedule",
+    "Categorical",
+    "ChannelVariance",
+    "ContinuousBernoulli",
+    "ConvDecoder",
+    "ConvEncoder",
+    "CouplingFlow",
+    "DecodedVariance",
+    "DiagonalGaussian",
+    "DiscretisedLogistic",
     "Draw",
     "FixedVariance",
+    "FullGaussian",
     "FusedAdam",
+    "GatedMLP",
     "Gaussian",
     "GaussianVAE",
     "LatentVariableModel",
     "LearnedVariance",
     "Likelihood",
+    "MixtureOfGaussians",
     "Network",
+    "OptimalVariance",
+    "PixelVariance",
+    "Posterior",
     "Prior",
     "PriorSampling",
     "StandardNormal",
+    "StudentT",
+    "VampPrior",
     "Variance",
+    "bits_per_dimension",
     "elbo",
     "elbo_mc",
     "iwae",

@@ -69,7 +69,7 @@ def read_config(value: str) -> dict[str, Any]:
     try:
         path = Path(value) if Path(value).is_file() else shipped(value)
         config = yaml.safe_load(path.read_text())
-    except (TypeError, OSError, yaml.YAMLError):
+    except (TypeError, OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
     return config if isinstance(config, dict) else {}
 

@@ -1,36 +1,29 @@
 """The shared base class: p(x, z) = p(x|z) p(z) with a proposal q(z|x)."""
 
+import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Literal, Protocol, final, runtime_checkable
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, final
 
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.distributions import Distribution
-from torch.utils.checkpoint import checkpoint
 
+from zoo.checks import check_counts, check_shape
 from zoo.draw import Draw
+from zoo.drawing import DrawingModel
 from zoo.errors import NoClosedForm, ZooError
-from zoo.estimators import draws_at_once, evaluating, streamed_logmeanexp
+from zoo.estimators import evaluating
 from zoo.likelihoods import Bernoulli, Likelihood
 from zoo.networks import MLP, NetworkFactory, Shape, full_precision
-from zoo.noise import ExampleNoise, fingerprint
 from zoo.optimizers import FusedAdam
-from zoo.priors import Prior, StandardNormal, diagonal_normal
-from zoo.steps import LightningSteps
+from zoo.posteriors import DiagonalGaussian, Posterior
+from zoo.priors import Prior, StandardNormal
+from zoo.protocols import KnowsTraining
 
 
-@runtime_checkable
-class KnowsMean(Protocol):
-    """Data that know the mean of their training examples: the decoder's output begins there."""
-
-    def mean(self) -> Tensor:
-        """Returns the mean of the training examples, (*x_shape)."""
-        ...
-
-
-class LatentVariableModel(LightningSteps):
+class LatentVariableModel(DrawingModel):
     r"""p(x, z) = p(x|z) p(z) with a proposal q(z|x), trained on an objective of k draws of the proposal.
 
     A new model overrides one to three doors: `objective`, and where it must `encode` and `decode`. The rest is
@@ -42,7 +35,8 @@ class LatentVariableModel(LightningSteps):
         likelihood: Makes p(x|z) of the shape of x.
         encoder: Makes the network of q(z|x) of the shapes in and out.
         decoder: Makes the network of p(x|z) of the shapes in and out.
-        prior: Makes p(z) of the number of latent dimensions.
+        prior: Makes p(z) of the number of latent dimensions and of the shape of x.
+        posterior: Makes q(z|x), of what the encoder emits, of the number of latent dimensions.
         k: The number of draws of the objective; by default the `default_k` of the class.
         optimizer: Makes the optimiser of the parameters.
         scheduler: Makes the learning rate schedule of the optimiser.
@@ -70,8 +64,8 @@ class LatentVariableModel(LightningSteps):
     has_encoder: bool = True
     """Whether q(z|x) depends on x: without that, its KL term and its active units say nothing."""
 
-    shared_draws: bool | property = False
-    """Whether the examples of a batch share their draws: z is (k, 1, D)."""
+    averages_log_px: ClassVar[bool] = False
+    """Whether the objective averages log p(x|z) over the draws, as the ELBO does."""
 
     def __init__(
         self,
@@ -80,7 +74,8 @@ class LatentVariableModel(LightningSteps):
         likelihood: Callable[[Shape], Likelihood] = Bernoulli,
         encoder: NetworkFactory = MLP,
         decoder: NetworkFactory = MLP,
-        prior: Callable[[int], Prior] = StandardNormal,
+        prior: Callable[[int, Shape], Prior] = StandardNormal,
+        posterior: Callable[[int], Posterior] = DiagonalGaussian,
         k: int | None = None,
         optimizer: OptimizerCallable = FusedAdam,
         scheduler: LRSchedulerCallable | None = None,
@@ -88,18 +83,20 @@ class LatentVariableModel(LightningSteps):
     ) -> None:
         super().__init__()
         k = self.default_k if k is None else k
-        if k < 1 or latent_dim < 1:
-            raise ZooError(f"k is {k} and latent_dim is {latent_dim}: at least 1 was expected of both.")
+        check_counts(k=k, latent_dim=latent_dim)
+        check_shape(x_shape)
         self.x_shape, self.latent_dim, self.k = tuple(x_shape), latent_dim, k
         if "k" in self.hparams:  # given as None: a checkpoint says what that was
             self.hparams["k"] = k
         self._own_encoder, self._own_decoder = self._replaces("encode"), self._replaces("decode")
         if not self._own_encoder:
-            self.encoder = encoder(self.x_shape, (2, latent_dim))
+            self.posterior = posterior(latent_dim)
+            self.encoder = encoder(self.x_shape, self.posterior.h_shape)
         if not self._own_decoder:
             self.likelihood = likelihood(self.x_shape)
             self.decoder = decoder((latent_dim,), (self.likelihood.n_params, *self.x_shape))
-        self.prior = prior(latent_dim)
+            self._refuse_fitted_likelihood()
+        self.prior = prior(latent_dim, self.x_shape)
         self._optimizer, self._scheduler, self._interval = optimizer, scheduler, scheduler_interval
 
     # --- the three doors
@@ -110,8 +107,7 @@ class LatentVariableModel(LightningSteps):
 
     def encode(self, x: Tensor) -> Distribution:
         """q(z|x): batch (B,), event (latent_dim,)."""
-        mean, log_std = full_precision(self.encoder(x)).unbind(-2)
-        return diagonal_normal(mean, log_std.exp())
+        return self.posterior(full_precision(self.encoder(x)))
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) of z (..., latent_dim): batch (...), event x_shape."""
@@ -119,57 +115,11 @@ class LatentVariableModel(LightningSteps):
 
     # --- what follows from them
 
-    @final
-    def draw(self, x: Tensor, k: int | None = None) -> Draw:
-        """k draws of the proposal for each example of x (B, *x_shape); the model's own k by default."""
-        q = self.encode(x)
-        z = q.rsample(torch.Size([self.k if k is None else k]))  # (k, B, D), or (k, 1, D)
-        return Draw(q, self.prior(), z, self._log_px(x, z))
-
-    @final
-    @torch.no_grad()
-    def evaluation_draw(self, x: Tensor) -> Draw:
-        """The same under evaluation noise, a function of each example and draw."""
-        with ExampleNoise(self._keys(x)):
-            return self.draw(x)
-
-    @final
-    def log_weights(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
-        """The log-weights of k draws under evaluation noise, (k, B): see `Draw.log_w`.
-
-        Args:
-            x: A batch, (B, *x_shape).
-            k: The number of draws, honoured exactly.
-            chunk: How many draws are decoded at once; the weights do not depend on it.
-
-        Raises:
-            ZooError: k is below 1, or x is no data for the likelihood.
-        """
-        with evaluating(self):
-            return torch.cat(list(self._weigh(x, k, chunk)))
-
-    @final
-    def log_likelihood(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
-        """The k-draw estimate of log p(x), in expectation a lower bound: (B,), in nats and float64.
-
-        A function of the weights, of x and of k alone: its noise follows each example, so neither the batch nor
-        the chunk nor the rank moves it. Its memory does not grow with k.
-
-        Args:
-            x: A batch, (B, *x_shape).
-            k: The number of draws, honoured exactly.
-            chunk: How many draws are decoded at once.
-
-        Raises:
-            ZooError: k is below 1, or x is no data for the likelihood.
-        """
-        with evaluating(self):
-            return streamed_logmeanexp(self._weigh(x, k, chunk))
-
     def sample(self, n: int, mean: bool = True) -> Tensor:
         """n new examples, (n, *x_shape): for z ~ p(z) the means of p(x|z), or draws of it."""
+        check_counts(n=n)
         with evaluating(self):
-            p = self.decode(self.prior().sample(torch.Size([n])))
+            p = self.decode(self.prior(self.encode).sample(torch.Size([n])))
             return p.mean if mean else p.sample()
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -194,7 +144,32 @@ class LatentVariableModel(LightningSteps):
             kind, kl = "_mc", -draw.log_ratio.mean(0)
         if self.has_encoder:
             terms["kl" + kind] = kl
+        if not self._own_decoder and self.likelihood.varies:
+            with torch.no_grad():
+                terms |= self.likelihood.describe(self.decode(draw.z[0].expand(len(kl), -1)))
         return terms | {"elbo" + kind: terms["log_px"] - kl}
+
+    def draw_size(self, n_z: int, n_x: int) -> int:
+        """How many numbers it takes to decode one draw of n_z codes and to compare it with n_x examples."""
+        n_pixels = math.prod(self.x_shape)
+        if self._own_decoder:
+            return n_x * max(n_pixels, 256)  # hidden layers of its own are not known
+        return max(n_z * self.decoder.width, n_x * n_pixels if self.likelihood.pairs else 0)
+
+    @property
+    def fits_batch(self) -> bool:
+        """Whether p(x|z) is fitted to all draws of a batch."""
+        return not self._own_decoder and self.likelihood.elbo_only
+
+    @property
+    def suits_binary(self) -> bool:
+        """Whether p(x|z) is one of pixels that are 0 or 1, as far as is known."""
+        return self._own_decoder or self.likelihood.levels == 2
+
+    @property
+    def levels(self) -> int | None:
+        """How many values a pixel can have, where p(x|z) is a probability of pixels and no density."""
+        return None if self._own_decoder else self.likelihood.levels
 
     def report(self) -> dict[str, Tensor]:
         """What is logged of the model itself, by its name."""
@@ -212,59 +187,47 @@ class LatentVariableModel(LightningSteps):
                 f"the examples have shape {tuple(x.shape[1:])} and the model was made for {self.x_shape}: "
                 "set x_shape to the shape of one example."
             )
+        if not len(x):
+            raise ZooError("the batch is empty, where at least one example was expected.")
+        if x.dtype != self.dtype:
+            raise ZooError(
+                f"the examples are {x.dtype} and the weights of the model {self.dtype}: pass x.to(model.dtype), with "
+                "pixels of 8 bits divided by 255 before."
+            )
         if not self._own_decoder:
             self.likelihood.check(x)
 
     def setup(self, stage: str) -> None:
-        """Begins the decoder's output at the mean of the data, unless it has been trained."""
+        """Begins the decoder and the prior at the training data, unless they have been trained."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if stage == "fit" and not self._own_decoder and isinstance(data, KnowsMean):
-            mean = data.mean().to(self.device, torch.get_default_dtype())
-            self.decoder.start_at(self.likelihood.start_at(mean))
+        if stage == "fit" and isinstance(data, KnowsTraining):
+            like = {"device": self.device, "dtype": torch.get_default_dtype()}
+            if not self._own_decoder:
+                mean, variance = data.mean().to(**like), data.variance().to(**like)
+                self.decoder.start_at(self.likelihood.start_at(mean, variance))
+            if self.prior.n_examples:
+                self.prior.start_at(data.examples(self.prior.n_examples).to(**like))
 
     def configure_optimizers(self) -> Any:
         """The optimiser, and its schedule where there is one."""
         try:
             optimizer = self._optimizer(self.parameters())
+            scheduler = None if self._scheduler is None else self._scheduler(optimizer)
         except ValueError as error:
-            raise ZooError(f"the optimiser refuses its options: {error}.") from error
-        if self._scheduler is None:
+            raise ZooError(f"the optimiser refuses its options, or the schedule does: {error}.") from error
+        if scheduler is None:
             return optimizer
-        schedule = {"scheduler": self._scheduler(optimizer), "interval": self._interval, "monitor": "val/objective"}
+        schedule = {"scheduler": scheduler, "interval": self._interval, "monitor": "val/objective"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     # --- how
 
+    def _refuse_fitted_likelihood(self) -> None:
+        if self.likelihood.elbo_only and not self.averages_log_px:
+            raise ZooError(
+                f"the likelihood of this {type(self).__name__} is fitted to each batch, which is the optimum for the "
+                "ELBO alone: take another variance, as LearnedVariance, or a VAE."
+            )
+
     def _replaces(self, door: str) -> bool:
         return getattr(type(self), door) is not getattr(LatentVariableModel, door)
-
-    def _keys(self, x: Tensor) -> Tensor:
-        """What the evaluation noise is a function of: the example, or nothing where the draws are shared."""
-        return torch.zeros(1, dtype=torch.int64, device=x.device) if self.shared_draws else fingerprint(x)
-
-    def _weigh(self, x: Tensor, k: int, chunk: int | None) -> Iterator[Tensor]:
-        """Log-weights of k draws in chunks, (chunk, B), of one encoding of x."""
-        self.check(x)
-        chunk = draws_at_once(len(x), x[0].numel()) if chunk is None else chunk
-        if k < 1 or chunk < 1:
-            raise ZooError(f"k is {k} and chunk is {chunk}: at least 1 was expected of both.")
-        q, p, keys = self.encode(x), self.prior(), fingerprint(x)
-        if self.shared_draws:  # a mean over examples has a standard error where each has its own draws
-            q = q.expand(torch.Size([len(x)]))
-        for first in range(0, k, chunk):
-            with ExampleNoise(keys, first):
-                z = q.rsample(torch.Size([min(chunk, k - first)]))
-            yield Draw(q, p, z, self._log_px(x, z)).log_w
-
-    def _log_px(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x|z), (k, B), decoding so many draws at once that memory grows as k (B + D), not as k pixels."""
-
-        def log_px(z: Tensor) -> Tensor:
-            return self.decode(z).log_prob(x)
-
-        chunks = z.split(draws_at_once(z.shape[1], x[0].numel()))
-        if len(chunks) == 1:
-            return log_px(z)
-        if not torch.is_grad_enabled():
-            return torch.cat([log_px(z) for z in chunks])
-        return torch.cat([checkpoint(log_px, z, use_reentrant=False) for z in chunks])

@@ -37,6 +37,18 @@ class Rebuildable(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters({name: to_plain(value, name) for name, value in self._given.items()})
 
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Takes weights.
+
+        Raises:
+            ZooError: They are those of another model.
+        """
+        try:
+            return super().load_state_dict(*args, **kwargs)
+        except RuntimeError as error:
+            why = " ".join(str(error).split())
+            raise ZooError(f"the weights do not fit the model that the checkpoint names: {why}") from error
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the class and its arguments, in the form that Lightning's own loaders read as well."""
         checkpoint["hyper_parameters"] = {
@@ -47,8 +59,16 @@ class Rebuildable(pl.LightningModule):
 
 
 def path_of(thing: Any) -> str:
-    """The dotted path of a class or function."""
-    return f"{thing.__module__}.{thing.__qualname__}"
+    """The shortest dotted path of a class or function, which outlives a move of its file within its package.
+
+    Example:
+        >>> path_of(torch.nn.Tanh)
+        'torch.nn.Tanh'
+    """
+    parts, name = thing.__module__.split("."), thing.__qualname__
+    modules = (".".join(parts[:i]) for i in range(1, len(parts) + 1))
+    exports = (each for each in modules if each in sys.modules and vars(sys.modules[each]).get(name) is thing)
+    return f"{next(exports, thing.__module__)}.{name}"
 
 
 def to_plain(value: Any, name: str) -> Any:
@@ -59,7 +79,7 @@ def to_plain(value: Any, name: str) -> Any:
 
     Example:
         >>> to_plain(functools.partial(torch.nn.Linear, bias=False), "layer")
-        {'class_path': 'torch.nn.modules.linear.Linear', 'init_args': {'bias': False}}
+        {'class_path': 'torch.nn.Linear', 'init_args': {'bias': False}}
     """
     if isinstance(value, _PLAIN):
         return value
@@ -155,10 +175,12 @@ def read(path: str | Path | BinaryIO) -> dict[str, Any]:
         ZooError: There is no such file, or it is no such checkpoint.
     """
     if isinstance(path, str | Path) and not Path(path).is_file():
-        raise ZooError(f"there is no checkpoint {path}.")
+        raise ZooError(f"there is no checkpoint {path}: give the path of a file that `zoo fit` has written.")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         _ = checkpoint["hyper_parameters"]["_class_path"], checkpoint["state_dict"]
+    except PermissionError as error:
+        raise ZooError(f"{path} cannot be read ({error.strerror}): see to its rights.") from error
     except Exception as error:  # torch.load has no common base for what it raises on a file of something else
         raise ZooError(
             f"{path} is not a checkpoint of a model of this zoo, or is damaged: `zoo fit` and "
@@ -200,7 +222,6 @@ def load(path: str | Path | BinaryIO) -> Any:
     model = imported(spec["class_path"])(**from_plain(spec["init_args"]))
     try:
         model.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        why = " ".join(str(error).split())
-        raise ZooError(f"the weights in {path} do not fit the model that it names: {why}") from error
+    except ZooError as error:
+        raise ZooError(f"{path} is of no use: {error}") from error
     return model.eval()

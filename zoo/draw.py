@@ -59,5 +59,5 @@ class Draw:
         except NotImplementedError as error:
             raise NoClosedForm(
                 f"the KL term between {type(self.q).__name__} and {type(self.p).__name__} has no closed form: "
-                "take the one-draw KL, with closed_form_kl=False."
+                "take the KL term from the draws, with closed_form_kl=False (--model.closed_form_kl=false)."
             ) from error

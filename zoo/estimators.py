@@ -32,16 +32,42 @@ def streamed_logmeanexp(chunks: Iterable[Tensor]) -> Tensor:
     return total - math.log(k)
 
 
-def draws_at_once(n_examples: int, x_size: int, numbers: int = 2**24) -> int:
-    """How many draws of each example to decode at once, so that their pixels stay under ``numbers``.
+def bits_per_dimension(log_p: Tensor, x_size: int, levels: int | None) -> Tensor:
+    r"""Bits for each element of x, from log p(x) in nats.
 
-    Where there are few pixels it is the hidden layers that take the memory, and they count as 256.
+    .. math:: \frac{D \log l - \log p(x)}{D \log 2}
+
+    Of a density of pixels dequantised as (i + u) / l it bounds the bits of the 8-bit image from above (Theis, van den
+    Oord and Bethge 2016, https://arxiv.org/abs/1511.01844); of a probability of pixels, with l = 1, it is those bits.
+
+    Args:
+        log_p: log p(x), or a bound of it, in nats.
+        x_size: The number of elements of x, D.
+        levels: How many levels [0, 1) is divided into, l; None where pixels were not dequantised.
+
+    Raises:
+        ZooError: The pixels were not dequantised: a density of them says nothing about bits.
 
     Example:
-        >>> draws_at_once(n_examples=100, x_size=784)
+        >>> bits_per_dimension(torch.tensor(0.0), x_size=784, levels=256)  # a uniform density of 8-bit pixels
+        tensor(8.)
+    """
+    if levels is None:
+        raise ZooError(
+            "bits per dimension are defined for a probability of 8-bit pixels, or a density of dequantised ones: take "
+            "--data.pixels Dequantised, or a likelihood as DiscretisedLogistic."
+        )
+    return math.log2(levels) - log_p / (x_size * math.log(2))
+
+
+def draws_at_once(size: int, numbers: int = 2**24) -> int:
+    """How many draws of ``size`` numbers to decode at once, so that together they stay under ``numbers``.
+
+    Example:
+        >>> draws_at_once(100 * 784)
         213
     """
-    return max(1, numbers // (n_examples * max(x_size, 256)))
+    return max(1, numbers // size)
 
 
 @contextmanager

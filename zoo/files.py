@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from zoo.errors import ZooError
+
 
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
@@ -14,12 +16,23 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
     Args:
         path: The file to write; its folder is made where it is missing.
+
+    Raises:
+        ZooError: It cannot be written: the disk is full, the rights are missing, something else stands there.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
+    if path.exists() and not path.is_file():  # a folder or a device, which would be replaced
+        raise ZooError(f"{path} is no file that could be written anew: name another.")
     try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise ZooError(
+            f"{path} cannot be written ({error.strerror or error}): see to the space and the rights there, or name "
+            "another place."
+        ) from error

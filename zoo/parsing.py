@@ -18,9 +18,12 @@ class ShippedConfig(ActionConfigFile):
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
         """Reads a configuration into what has been parsed so far."""
-        if isinstance(values, str) and not Path(values).exists():
+        if isinstance(values, str) and not Path(values).is_file():
             values = str(shipped(values))
-        super().__call__(parser, cfg, values, option_string)
+        try:
+            super().__call__(parser, cfg, values, option_string)
+        except UnicodeDecodeError:
+            raise TypeError(f"{values} is no text, where a configuration in YAML was expected.") from None
 
 
 def shipped(name: str) -> Path:
@@ -62,26 +65,47 @@ class ZooParser(LightningArgumentParser):
     def _explain(self, message: str) -> str:
         if match := re.search(r"Option '([\w.]+)' is not accepted", message):
             return unknown("option", match[1], [action.dest for action in self._actions])
+        if match := re.search(r"class, but ([\w.]+) is abstract", message):
+            return (
+                f"an option stands before the class that it belongs to, which is not {match[1]}: name the class first, "
+                "as in --model IWAE --model.k=5."
+            )
         if match := re.search(r"unrecognized arguments: (.*)|does not accept option '(.*)'", message):
             option = (match[1] or match[2]).split()[0].split("=")[0].lstrip("-")
             known = [each.lstrip("-") for action in self._actions for each in action.option_strings]
             return f"there is no option {option!r}.{near(option, known)} `zoo SUBCOMMAND --help` lists them all."
+        if match := re.search(r"following arguments are required: (.*)", message):
+            return f"{match[1]} is missing, which the class that is named needs: give the option that ends in it."
         key = re.search(r'Parser key "([\w.]+)"', message)
-        if key and (match := re.search(r"Expected a dot import path string: (\S+)", message)):
-            own = " (or a class of your own, by its dotted path)"
-            return unknown(key[1].rpartition(".")[2], match[1], self._classes(key[1]), own)
-        if key and (match := re.search(r"Given value: (.*)|Got value: (.*)", message)):
-            wanted = [kind for kind in re.findall(r"Expected an? <class '([\w.]+)'>", message) if kind != "NoneType"]
-            if wanted:
-                return f"{key[1]} is {match[1] or match[2]}, where {' or '.join(wanted)} was expected."
+        refusal = self._explain_value(key[1], message) if key else None
+        if refusal is not None:
+            return refusal
         lines = [line.strip(" -") for line in message.splitlines()]
         telling = [line for line in lines if line and not line.startswith(_NOISE)]
         return " ".join(dict.fromkeys(telling))
+
+    def _explain_value(self, key: str, message: str) -> str | None:
+        """What is wrong with the value of an option, where that can be told."""
+        if match := _NO_CLASS.search(message):
+            own = " (or a class of your own, by its dotted path)"
+            return unknown(key.rpartition(".")[2], match[1] or match[2], self._classes(key), own)
+        match = re.search(r"Given value: (.*)|Got value: (.*)", message)
+        kinds = [groups for groups in _WANTED.findall(message) if groups[0] != "NoneType"]
+        wanted = [_WORDS.get(kind, kind) or (choices and f"one of {choices}") or rest for kind, choices, rest in kinds]
+        if not match or not wanted:
+            return None
+        return f"{key} is {match[1] or match[2]}, where {' or '.join(wanted)} was expected."
 
     def _classes(self, key: str) -> list[str]:
         hints = [action._typehint for action in self._actions if action.dest == key]  # pyright: ignore
         return sorted({name for hint in hints for base in _bases(hint) for name in leaves(base)})
 
+
+_NO_CLASS = re.compile(
+    r"Expected a dot import path string: (\S+)|not correspond to a subclass of .*Given value: (\S+)", re.DOTALL
+)
+_WANTED = re.compile(r"Expected (?:an? <class '([\w.]+)'>|a typing\.Literal\[(.*)\]|(a tuple with \d+ elements))")
+_WORDS = {"collections.abc.Sequence": "a list"}
 
 _NOISE = (
     "Parser key",
@@ -121,7 +145,7 @@ def leaves(base: type) -> list[str]:
     Example:
         >>> from zoo import Variance
         >>> leaves(Variance)
-        ['FixedVariance', 'LearnedVariance']
+        ['ChannelVariance', 'DecodedVariance', 'FixedVariance', 'LearnedVariance', 'OptimalVariance', 'PixelVariance']
     """
     below = [name for child in base.__subclasses__() for name in leaves(child)]
     public = not inspect.isabstract(base) and not base.__name__.startswith("_")

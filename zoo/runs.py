@@ -56,6 +56,16 @@ def forget_empty(folder: str | None) -> None:
     if folder is not None and is_first():
         with suppress(OSError):  # which a folder that holds something raises
             os.rmdir(folder)
+            os.rmdir(Path(folder).parent)
+
+
+def forget_start(folder: Path) -> None:
+    """Removes what every start writes to the folder of a run, where nothing else is there yet."""
+    files = list(folder.iterdir())
+    started = (file.name in ("config.yaml", "hparams.yaml") or file.name.startswith("events.") for file in files)
+    if is_first() and all(started):
+        for file in files:
+            file.unlink()
 
 
 def checkpoint_of(parent: Path, name: str) -> Path:
@@ -130,4 +140,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Writes a checkpoint."""
         with written_whole(path) as part:
-            torch.save(checkpoint, part)
+            try:
+                torch.save(checkpoint, part)
+            except RuntimeError as error:  # torch's writer hides what the system said
+                raise OSError("torch could not write it whole, as on a full disk") from error

@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Independent
 
+from zoo.distances import shared
 from zoo.errors import ZooError
 from zoo.likelihoods.base import Likelihood
-from zoo.likelihoods.shared_draws import shared
 
 
 class Bernoulli(Likelihood):
@@ -18,11 +18,13 @@ class Bernoulli(Likelihood):
         x_shape: The shape of one example.
     """
 
+    levels = 2
+
     def forward(self, h: Tensor) -> "BernoulliPixels":
         """Turns logits into p(x|z)."""
-        return BernoulliPixels(h.squeeze(-1 - len(self.x_shape)), len(self.x_shape))
+        return BernoulliPixels(self.squeeze(h), len(self.x_shape))
 
-    def start_at(self, mean: Tensor) -> Tensor:
+    def start_at(self, mean: Tensor, variance: Tensor | None = None) -> Tensor:
         """The logit of the mean, clipped as in Burda et al. 2015 (https://arxiv.org/abs/1509.00519)."""
         return mean.clamp(0.001, 0.999).logit().unsqueeze(0)
 

@@ -1,14 +1,15 @@
 """Real-valued pixels."""
 
-import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution
 
 from zoo.likelihoods.base import Likelihood
-from zoo.likelihoods.shared_draws import shared, square_distance
-from zoo.likelihoods.variances import LearnedVariance, Variance
+from zoo.likelihoods.gaussian_pixels import GaussianPixels
+from zoo.likelihoods.learned_variances import LearnedVariance
+from zoo.likelihoods.variances import Variance
 from zoo.networks import Shape
 
 
@@ -20,35 +21,25 @@ class Gaussian(Likelihood):
         variance: Makes the part that holds σ².
     """
 
-    def __init__(self, x_shape: Shape, variance: Callable[[], Variance] = LearnedVariance) -> None:
+    def __init__(self, x_shape: Shape, variance: Callable[[Shape], Variance] = LearnedVariance) -> None:
         super().__init__(x_shape)
-        self.variance = variance()
+        self.variance = variance(self.x_shape)
+        self.n_params = 1 + self.variance.n_params
+        self.elbo_only, self.varies = self.variance.elbo_only, self.variance.n_params > 0
 
-    def forward(self, h: Tensor) -> "GaussianPixels":
-        """Turns means into p(x|z)."""
-        return GaussianPixels(h.squeeze(-1 - len(self.x_shape)), self.variance(), len(self.x_shape))
+    def forward(self, h: Tensor) -> GaussianPixels:
+        """Turns means, and what there is of the variance, into p(x|z)."""
+        mean, raw = self.split(h, 1, self.variance.n_params)
+        return self.variance.around(self.squeeze(mean), raw)
 
-    def start_at(self, mean: Tensor) -> Tensor:
-        """The mean itself."""
-        return mean.unsqueeze(0)
+    def start_at(self, mean: Tensor, variance: Tensor | None = None) -> Tensor:
+        """The mean itself, and what the variance begins with."""
+        return torch.cat([mean[None], self.variance.start_at(variance)])
 
     def report(self) -> dict[str, Tensor]:
-        """The variance σ²."""
-        return {"variance": self.variance().mean()}
+        """The variance σ², and the share of the pixels where it stands at its floor."""
+        return {} if self.varies else self.variance.report()
 
-
-class GaussianPixels(Independent):
-    """Independent Gaussian pixels. Draws shared by a batch cost a matrix product, not a tensor (k, B, pixels)."""
-
-    def __init__(self, mean: Tensor, variance: Tensor, event_dims: int) -> None:
-        super().__init__(Normal(mean, variance.sqrt(), validate_args=False), event_dims, validate_args=False)
-        self._mean, self._variance = mean, variance
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        r""":math:`-\frac{1}{2} \|x - \mu\|^2 / \sigma^2 - \frac{1}{2} \sum \log 2\pi\sigma^2`."""
-        n = self.reinterpreted_batch_ndims
-        std = self._variance.sqrt()
-        x, mean = (value / std).flatten(-n), (self._mean / std).flatten(-n)
-        log_norm = (2 * math.pi * self._variance).log().expand(self.event_shape).sum()
-        distance = square_distance(mean.squeeze(-2), x) if shared(mean, x) else (x - mean).square().sum(-1)
-        return -0.5 * (distance + log_norm)
+    def describe(self, p: Distribution) -> dict[str, Tensor]:
+        """The same of a σ²(z)."""
+        return self.variance.shares(p.variance)

@@ -8,8 +8,11 @@ from torch.distributions import Distribution
 
 from zoo.base import LatentVariableModel
 from zoo.draw import Draw
+from zoo.errors import ZooError
+from zoo.estimators import evaluating
 from zoo.networks import MLP
 from zoo.objectives import iwae
+from zoo.posteriors import DiagonalGaussian
 
 
 class PriorSampling(LatentVariableModel):
@@ -34,13 +37,14 @@ class PriorSampling(LatentVariableModel):
     has_encoder = False
 
     def __init__(self, share_draws: bool = True, **kwargs: Any) -> None:
-        super().__init__(encoder=MLP, **kwargs)  # named here to be no option: there is no encoder
-        self._share_draws = share_draws
-
-    @property
-    def shared_draws(self) -> bool:
-        """Whether the examples of a batch share their draws."""
-        return self._share_draws
+        # Named here to be no options: there is no encoder.
+        super().__init__(encoder=MLP, posterior=DiagonalGaussian, **kwargs)
+        if not self.prior.reparameterised:
+            raise ZooError(
+                f"draws of {type(self.prior).__name__} have no gradient, and PriorSampling trains on draws of its "
+                "prior: take StandardNormal."
+            )
+        self.shared_draws = share_draws
 
     def objective(self, draw: Draw) -> Tensor:
         """The k-draw estimate of log p(x), (B,)."""
@@ -48,11 +52,11 @@ class PriorSampling(LatentVariableModel):
 
     def encode(self, x: Tensor) -> Distribution:
         """The prior, whatever x is: batch (1,) where the draws are shared, (B,) where not."""
-        return self.prior().expand(torch.Size([1 if self.shared_draws else len(x)]))
+        return self.prior(self.encode).expand(torch.Size([1 if self.shared_draws else len(x)]))
 
-    @torch.no_grad()
     def codes(self, x: Tensor) -> Tensor:
         """For each example the one of k draws that explains it best, (B, latent_dim)."""
-        draw = self.evaluation_draw(x)
+        with evaluating(self):
+            draw = self.evaluation_draw(x)
         z = draw.z.expand(-1, len(x), -1)  # (k, B, D)
         return z[draw.log_px.argmax(0), torch.arange(len(x), device=x.device)]

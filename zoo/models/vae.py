@@ -30,6 +30,8 @@ class VAE(LatentVariableModel):
         >>> model = VAE(x_shape=(1, 28, 28), latent_dim=10, closed_form_kl=False, k=5)
     """
 
+    averages_log_px = True
+
     def __init__(
         self, closed_form_kl: bool = True, kl_weight: float = 1.0, kl_warmup_steps: int = 0, **kwargs: Any
     ) -> None:

@@ -1,5 +1,6 @@
 """What a network is: (shape in, shape out) -> module. A model passes the shapes, so that each is written once."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -17,9 +18,16 @@ class Network(nn.Module, ABC):
         out_shape: The shape of one output.
     """
 
+    width: int
+    """How many numbers its widest layer holds for one input: what it may be given at once depends on it.
+
+    A network whose layers are wider than its input, its output and 256 says so.
+    """
+
     def __init__(self, in_shape: Shape, out_shape: Shape) -> None:
         super().__init__()
         self.in_shape, self.out_shape = tuple(in_shape), tuple(out_shape)
+        self.width = max(math.prod(in_shape), math.prod(out_shape), 256)
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -28,6 +36,13 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def start_at(self, output: Tensor) -> None:
         """Makes an untrained network's output begin at ``output``, of shape out_shape; a trained one stays."""
+
+
+@torch.no_grad()
+def start_bias(bias: Tensor, output: Tensor) -> None:
+    """Sets an output bias, where training has not moved it from zero."""
+    if not bias.any():
+        bias.copy_(output.reshape(bias.shape))
 
 
 def full_precision(h: Tensor) -> Tensor:

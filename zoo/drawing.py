@@ -1,0 +1,123 @@
+"""How a model draws and weighs: k draws for each example, under training or evaluation noise, in bounded memory."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.utils.checkpoint import checkpoint
+
+from zoo.draw import Draw
+from zoo.errors import ZooError
+from zoo.estimators import draws_at_once, evaluating, streamed_logmeanexp
+from zoo.noise import ExampleNoise, fingerprint
+from zoo.priors import Prior
+from zoo.steps import LightningSteps
+
+
+class DrawingModel(LightningSteps):
+    """A model that draws z from q(z|x) and says what the draws cost."""
+
+    k: int
+    prior: Prior
+
+    shared_draws: bool = False
+    """Whether the examples of a batch share their draws: z is (k, 1, D)."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Distribution:
+        """q(z|x): batch (B,), event (latent_dim,)."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z) of z (..., latent_dim): batch (...), event x_shape."""
+
+    @abstractmethod
+    def draw_size(self, n_z: int, n_x: int) -> int:
+        """How many numbers it takes to decode one draw of n_z codes and to compare it with n_x examples."""
+
+    @property
+    @abstractmethod
+    def fits_batch(self) -> bool:
+        """Whether p(x|z) is fitted to all draws of a batch, so that they must be decoded at once."""
+
+    @final
+    def draw(self, x: Tensor, k: int | None = None) -> Draw:
+        """k draws of the proposal for each example of x (B, *x_shape); the model's own k by default."""
+        q = self.encode(x)
+        z = q.rsample(torch.Size([self.k if k is None else k]))  # (k, B, D), or (k, 1, D)
+        return Draw(q, self.prior(self.encode), z, self._log_px(x, z))
+
+    @final
+    @torch.no_grad()
+    def evaluation_draw(self, x: Tensor) -> Draw:
+        """The same under evaluation noise, a function of each example and draw."""
+        with ExampleNoise(self._keys(x)):
+            return self.draw(x)
+
+    @final
+    def log_weights(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
+        """The log-weights of k draws under evaluation noise, (k, B): see `Draw.log_w`.
+
+        Args:
+            x: A batch, (B, *x_shape).
+            k: The number of draws, honoured exactly.
+            chunk: How many draws are decoded at once; the weights do not depend on it.
+
+        Raises:
+            ZooError: k is below 1, or x is no data for the likelihood.
+        """
+        with evaluating(self):
+            return torch.cat(list(self._weigh(x, k, chunk)))
+
+    @final
+    def log_likelihood(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
+        """The k-draw estimate of log p(x), in expectation a lower bound: (B,), in nats and float64.
+
+        A function of the weights, of x and of k alone: its noise follows each example, so neither the batch nor
+        the chunk nor the rank moves it. Its memory does not grow with k.
+
+        Args:
+            x: A batch, (B, *x_shape).
+            k: The number of draws, honoured exactly.
+            chunk: How many draws are decoded at once.
+
+        Raises:
+            ZooError: k is below 1, or x is no data for the likelihood.
+        """
+        with evaluating(self):
+            return streamed_logmeanexp(self._weigh(x, k, chunk))
+
+    def _keys(self, x: Tensor) -> Tensor:
+        """What the evaluation noise is a function of: the example, or nothing where the draws are shared."""
+        return torch.zeros(1, dtype=torch.int64, device=x.device) if self.shared_draws else fingerprint(x)
+
+    def _weigh(self, x: Tensor, k: int, chunk: int | None) -> Iterator[Tensor]:
+        """Log-weights of k draws in chunks, (chunk, B), of one encoding of x."""
+        self.check(x)
+        size = max(self.draw_size(len(x), len(x)), len(x) * self.prior.width)
+        chunk = draws_at_once(size) if chunk is None else chunk
+        if k < 1 or chunk < 1:
+            raise ZooError(f"k is {k} and chunk is {chunk}: at least 1 was expected of both.")
+        q, p, keys = self.encode(x), self.prior(self.encode), fingerprint(x)
+        if self.shared_draws:  # a mean over examples has a standard error where each has its own draws
+            q = q.expand(torch.Size([len(x)]))
+        for first in range(0, k, chunk):
+            with ExampleNoise(keys, first):
+                z = q.rsample(torch.Size([min(chunk, k - first)]))
+            yield Draw(q, p, z, self._log_px(x, z)).log_w
+
+    def _log_px(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z), (k, B), decoding so many draws at once that memory grows as k (B + D), not as k pixels."""
+
+        def log_px(z: Tensor) -> Tensor:
+            return self.decode(z).log_prob(x)
+
+        chunks = z.split(draws_at_once(self.draw_size(z.shape[1], len(x))))
+        if len(chunks) == 1 or self.fits_batch:
+            return log_px(z)
+        if not torch.is_grad_enabled():
+            return torch.cat([log_px(z) for z in chunks])
+        return torch.cat([checkpoint(log_px, z, use_reentrant=False) for z in chunks])

@@ -1,0 +1,252 @@
+"""Lightning's command line, with the zoo's names, folders and refusals."""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning import Trainer
+from pytorch_lightning.accelerators import MPSAccelerator
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+from callbacks import KeepLast, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report
+from datamodules import DataError
+from zoo import checkpoints, runs
+from zoo.arguments import Typed, model_options, only_named_imports, refuse_conflicts
+from zoo.errors import ZooError
+from zoo.files import written_whole
+from zoo.parsing import ShippedConfig, ZooParser
+
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+CALLBACKS = {
+    "checkpoint": ModelCheckpoint,
+    "keep_last": KeepLast,
+    "log_likelihood": LogLikelihood,
+    "posterior_variance": PosteriorVariance,
+    "pictures": Pictures,
+    "predictions": Predictions,
+}
+"""The callbacks of every run, by the name of their options."""
+
+DEFAULTS = {"model": "BernoulliVAE", "data": "MNIST5k"}
+"""The classes of a run that names none. They stand in no file: what such a file says of one class, defaults included,
+would be carried over to the class that is named instead."""
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the whole configuration of a run into its folder."""
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Writes `config.yaml`, once a fit begins."""
+        if stage == "fit" and trainer.is_global_zero:
+            with written_whole(Path(trainer.default_root_dir) / "config.yaml") as part:
+                part.write_text(self.parser.dump(self.config, skip_unset=False))
+
+
+class ZooCLI(LightningCLI):
+    """Lightning's command line with the zoo's names, folders and refusals."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Makes the parser of the program or of a subcommand."""
+        kwargs.setdefault("dump_header", ["zoo"])
+        parser = ZooParser(**kwargs)
+        parser.add_argument("-c", "--config", action=ShippedConfig, help="a file, or the name of a shipped one")
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the callbacks of every run, and links the shape of the data to the model."""
+        parser.link_arguments("data.x_shape", "model.init_args.x_shape", apply_on="instantiate")
+        parser.add_argument("--test_after_fit", type=bool, default=True, help="whether fit ends with a test")
+        for key, callback in CALLBACKS.items():
+            parser.add_lightning_class_args(callback, key)
+        best = {
+            "monitor": "val/objective",
+            "mode": "max",
+            "filename": "best",
+            "enable_version_counter": False,
+        }
+        parser.set_defaults({f"checkpoint.{name}": value for name, value in best.items()})
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses what was typed, with the classes and the configuration that go without saying."""
+        self.typed = Typed(list(sys.argv[1:] if args is None else args))
+        run = self._run(parser)
+        if run is None:
+            self.config = parser.parse_args(with_defaults(self.typed.argv))
+        else:
+            place = self.typed.after_configs
+            argv = [*self.typed.argv[:place], "--config", str(run / "config.yaml"), *self.typed.argv[place:]]
+            with only_named_imports(self.typed.options):
+                self.config = parser.parse_args(with_defaults(argv))
+        self.subcommand = self.config.get("subcommand")
+        if "ckpt_path" in self.typed.options:  # the configuration of a run, read later, says that there was none
+            self.config[self.subcommand].ckpt_path = self.typed.options["ckpt_path"]
+        if {"model.x_shape", "model.init_args.x_shape"} & self.typed.options.keys():
+            raise ZooError("the shape of an example comes from the data: leave --model.x_shape out.")
+
+    def _run(self, parser: LightningArgumentParser) -> Path | None:
+        """The run that a checkpoint belongs to, whose configuration holds unless another is named with its path."""
+        path = self.typed.options.get("ckpt_path")
+        if path not in ("last", "best"):
+            return runs.run_of(Path(path)) if path and not self.typed.configs else None
+        config = parser.parse_args(with_defaults(self.typed.argv))[self.typed.argv[0]]
+        checkpoint = runs.checkpoint_of(self._runs(config), path)
+        self.typed = Typed([*self.typed.argv, f"--ckpt_path={checkpoint}"])
+        self.by_name = True
+        return runs.run_of(checkpoint)
+
+    by_name = False
+    """Whether the checkpoint was asked for as `last` or `best`."""
+
+    def _parse_ckpt_path(self) -> None:
+        """Takes the model of a checkpoint as the checkpoint has it, importing nothing that it names."""
+        config = self.config[self.subcommand]
+        if config.ckpt_path is None:
+            if self.subcommand != "fit":
+                raise ZooError(
+                    f"`zoo {self.subcommand}` needs a trained model: give --ckpt_path best, last or the path of one."
+                )
+            return
+        checkpoint = checkpoints.read(config.ckpt_path)
+        spec = checkpoints.specification(checkpoint, config.ckpt_path)
+        # Where a run is asked for by name, a configuration says which run is meant; beside a path it says what to run.
+        said = [] if self.by_name else [option for each in self.typed.configs for option in model_options(each)]
+        refuse_conflicts([*self.typed.options, *said], config["model"].as_dict(), spec)
+        self._x_shape = spec["init_args"].pop("x_shape")
+        self._step = checkpoint["global_step"]
+        del config["model"]
+        self.config = self.parser.parse_object({self.subcommand: {"model": spec}}, self.config)
+
+    def _runs(self, config: Any) -> Path:
+        """The folder of all runs of this model and data."""
+        names = [config[part].class_path.rpartition(".")[2] for part in ("model", "data")]
+        return Path(config.trainer.default_root_dir or ".") / "-".join(names).lower()
+
+    def instantiate_classes(self) -> None:
+        """Makes model, data and trainer; what one of them refuses is said in a sentence."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, RuntimeError) as error:
+            if known_cause(error) is not None:
+                raise
+            raise ZooError(gist(error)) from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Makes the trainer, in the folder of the run."""
+        config = self.config_init[self.subcommand]
+        folder = self._folder()
+        os.environ[runs.ENVIRONMENT] = str(folder)  # for the processes that a strategy starts
+        if config.checkpoint.dirpath is None:
+            config.checkpoint.dirpath = str(folder / "checkpoints")
+        trainer = config.trainer
+        if trainer.accelerator == "auto" and MPSAccelerator.is_available():
+            kwargs["accelerator"] = "cpu"  # Apple's GPU has no float64, in which sums over examples are kept
+        if trainer.logger in (None, True) and not trainer.fast_dev_run:
+            kwargs["logger"] = runs.default_loggers(folder)
+        own = trainer.callbacks or []
+        bar = [] if any(isinstance(callback, ProgressBar) for callback in own) else [TQDMProgressBar(20, leave=False)]
+        always = [Report(), *(bar if trainer.enable_progress_bar is not False else [])]
+        return super().instantiate_trainer(
+            **kwargs,
+            default_root_dir=str(folder),
+            callbacks=[*own, *always],
+            plugins=[*as_list(trainer.plugins), runs.WholeCheckpoints()],
+        )
+
+    def _folder(self) -> Path:
+        """A fresh folder, or that of the run which goes on."""
+        config = self.config[self.subcommand]
+        run = runs.run_of(Path(config.ckpt_path)) if self.subcommand == "fit" and config.ckpt_path else None
+        if run is None:
+            return runs.new_run(self._runs(config))
+        if runs.is_first():
+            runs.forget_after(run / "metrics.csv", self._step)
+        return run
+
+    def _set_seed(self) -> None:
+        """Seeds all generators."""
+        try:
+            super()._set_seed()
+        except ValueError as error:
+            raise ZooError(f"--seed_everything is out of range: {error}.") from error
+
+    def after_instantiate_classes(self) -> None:
+        """Refuses data of another shape than a checkpoint's."""
+        shape = getattr(self.datamodule, "x_shape", None)
+        if self.config[self.subcommand].ckpt_path and shape is not None and tuple(shape) != tuple(self._x_shape):
+            raise ZooError(
+                f"the checkpoint's model was made for examples of shape {self._x_shape}, and the data have {shape}."
+            )
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Runs it; one that is refused before its first step leaves no folder of a run."""
+        try:
+            super()._run_subcommand(subcommand)
+        except Exception:
+            if not self.trainer.global_step:
+                runs.forget_start(Path(self.trainer.default_root_dir))
+            raise
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        """Lets no checkpoint run code, and the report speak for a test."""
+        quiet = {"verbose": False} if subcommand == "test" else {}
+        return super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True} | quiet
+
+    def after_fit(self) -> None:
+        """Tests the best checkpoint, or the last weights where no validation chose one."""
+        if self.config_init["fit"].test_after_fit:
+            best = self.trainer.checkpoint_callback.best_model_path  # type: ignore[union-attr]
+            path = best if best and Path(best).is_file() else None
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False)
+
+
+def with_defaults(argv: Sequence[str]) -> list[str]:
+    """The arguments, with the default classes where no others are named."""
+    typed = Typed(argv)
+    if not argv or argv[0] not in SUBCOMMANDS:
+        return list(argv)
+    missing = [f"--{key}={name}" for key, name in DEFAULTS.items() if not typed.names_class(key)]
+    return [argv[0], *missing, *argv[1:]]
+
+
+def gist(error: Exception) -> str:
+    """What jsonargparse reports of a part that could not be made, without the tree of all that it tried.
+
+    Example:
+        >>> gist(ValueError("Union subtypes Errors: - there is no start_at - Expected a <class 'NoneType'>"))
+        'there is no start_at'
+    """
+    told = " ".join(str(error).split())
+    tried = re.search(r"Errors: - (.*?) - Expected an? <class 'NoneType'>", told)
+    return tried[1] if tried else told
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value in a list, unless it is one; nothing for None."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def known_cause(error: BaseException | None) -> BaseException | None:
+    """The error behind an error that its own sentence explains, or None: jsonargparse wraps what a class raises."""
+    while error is not None and not isinstance(error, ZooError | DataError | MisconfigurationException | OSError):
+        error = error.__cause__
+    return error
+
+
+def sentence(error: BaseException) -> str:
+    """What an error says, as a sentence.
+
+    Example:
+        >>> sentence(PermissionError(13, "Permission denied", "/lost"))
+        '/lost cannot be read or written (Permission denied): see to the place, its rights and its space.'
+    """
+    if isinstance(error, OSError) and error.filename is not None:
+        what = error.strerror or type(error).__name__
+        return f"{error.filename} cannot be read or written ({what}): see to the place, its rights and its space."
+    return str(error)
