@@ -9,6 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from zoo.errors import ZooError
+
 
 class Stopped(Exception):
     """Training was stopped by Ctrl-C after a whole step, and saved.
@@ -33,10 +35,13 @@ class KeepLast(Checkpoint):
         every_minutes: How often to save; 0 is after every step.
 
     Raises:
+        ZooError: every_minutes is negative.
         Stopped: From the end of the step in which Ctrl-C came.
     """
 
     def __init__(self, every_minutes: float = 1.0) -> None:
+        if every_minutes < 0:
+            raise ZooError(f"every_minutes is {every_minutes}, where 0 or more was expected.")
         self.every_minutes = every_minutes
         self._asked, self._saved, self._before = False, 0.0, None
 

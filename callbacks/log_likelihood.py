@@ -1,13 +1,17 @@
 """The k-sample log-likelihood, the number that models are compared by."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.monitor import Monitor, Stage, Weighs
+from callbacks.monitor import Monitor, Stage
+from callbacks.protocols import NamesPixels, Weighs
 from zoo.draw import Draw
 from zoo.errors import ZooError
+from zoo.estimators import bits_per_dimension
 from zoo.metrics import Moments
 
 
@@ -19,6 +23,8 @@ class LogLikelihood(Monitor):
     The same weights give the same number whatever the batch size and the number of ranks. A model without an
     encoder draws from its prior; its number is named `log_likelihood_prior_proposal`, since it is far below
     log p(x) and must not be compared with the others.
+
+    Where they are defined, for a probability of pixels or a density of dequantised ones, it gives bits per dimension.
 
     Args:
         k: The number of draws.
@@ -45,7 +51,19 @@ class LogLikelihood(Monitor):
         self._moments.update(model.log_likelihood(x, self.k)[:, None])
 
     def compute(self, model: Weighs) -> dict[str, Tensor]:
-        """The mean and its standard error."""
+        """The mean and its standard error, and the mean as bits per dimension."""
         name = "log_likelihood" if model.has_encoder else "log_likelihood_prior_proposal"
         summary = self._moments.compute()
-        return {f"{name}/{self.k}": summary.mean, f"{name}/se": summary.standard_error}
+        values = {f"{name}/{self.k}": summary.mean, f"{name}/se": summary.standard_error}
+        levels = _levels(model, self.data)
+        if levels is not None:
+            bits = bits_per_dimension(summary.mean, math.prod(model.x_shape), levels)
+            values[name.replace("log_likelihood", "bits_per_dimension") + f"/{self.k}"] = bits
+        return values
+
+
+def _levels(model: Weighs, data: Any) -> int | None:
+    """The levels that p(x|z) is a density over: 1 where it is a probability, None where x is no image of 8 bits."""
+    if not isinstance(data, NamesPixels) or data.pixels_binary:
+        return None
+    return data.pixels_levels if model.levels is None else 1

@@ -2,28 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from torch import Tensor
 from torchmetrics import Metric
 
+from callbacks.protocols import Weighs
 from zoo.draw import Draw
 from zoo.errors import ZooError
 from zoo.steps import examples
 
 Stage = Literal["val", "test"]
-
-
-class Weighs(Protocol):
-    """All that a monitor knows of a model."""
-
-    has_encoder: bool
-    latent_dim: int
-
-    def log_likelihood(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
-        """The k-draw estimate of log p(x), (B,)."""
-        ...
 
 
 class Monitor(pl.Callback, ABC):
@@ -35,6 +25,9 @@ class Monitor(pl.Callback, ABC):
         stages: Where it watches: in validation (`val`), in `test` or in both.
         every_n_epochs: In validation, how often.
 
+    Attributes:
+        data: The data module that is watched, if there is one.
+
     Raises:
         ZooError: every_n_epochs is below 1.
     """
@@ -43,6 +36,7 @@ class Monitor(pl.Callback, ABC):
         if every_n_epochs < 1:
             raise ZooError(f"every_n_epochs is {every_n_epochs}, where at least 1 was expected.")
         self.stages, self.every_n_epochs = tuple(stages), every_n_epochs
+        self.data: Any = None
         self._metrics: list[Metric] = []
 
     @abstractmethod
@@ -101,6 +95,7 @@ class Monitor(pl.Callback, ABC):
         watches = stage in self.stages and not trainer.sanity_checking
         if stage == "val" and trainer.state.fn == "fit":
             watches = watches and (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        self.data = trainer.datamodule  # type: ignore[attr-defined]
         self._metrics = [metric.to(model.device) for metric in self.metrics(model)] if watches else []
 
     def _feed(self, model: Any, draw: Draw, batch: Any) -> None:

@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from zoo.errors import ZooError
+from zoo.files import written_whole
 from zoo.steps import examples
 
 CURVES = ("objective", "elbo", "kl", "log_px")
@@ -106,7 +107,7 @@ def write_grid(path: Path, grids: dict[str, Tensor]) -> None:
         axes.imshow(image, cmap="gray", vmin=0, vmax=1)
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
-    figure.savefig(path, dpi=150)
+    save(figure, path)
 
 
 def read_curves(path: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
@@ -134,4 +135,10 @@ def write_curves(path: Path, curves: dict[str, dict[str, list[tuple[int, float]]
         values = sorted(value for points in stages.values() for _, value in points)
         axes.set_ylim(values[len(values) // 20] if len(values) > 20 else None)  # the first steps would flatten the rest
         axes.legend(fontsize=8)
-    figure.savefig(path, dpi=150)
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a picture whole or not at all."""
+    with written_whole(path) as part:
+        figure.savefig(part, dpi=150, format="png")

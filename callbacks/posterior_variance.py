@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.monitor import Monitor, Stage, Weighs
+from callbacks.monitor import Monitor, Stage
+from callbacks.protocols import Weighs
 from zoo.draw import Draw
 from zoo.metrics import Moments
 

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch.distributed as dist
 from torch import Tensor
 
+from zoo.errors import ZooError
 from zoo.files import written_whole
 from zoo.networks import full_precision
 from zoo.steps import examples
@@ -22,9 +23,14 @@ class Predictions(pl.Callback):
     Args:
         k: The number of draws of the log-likelihood.
         path: The file; by default `predictions.npz` in the folder of the run.
+
+    Raises:
+        ZooError: k is below 1.
     """
 
     def __init__(self, k: int = 1000, path: str | None = None) -> None:
+        if k < 1:
+            raise ZooError(f"k is {k}, where at least one draw was expected.")
         self.k, self.path = k, path
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: Any) -> None:

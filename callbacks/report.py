@@ -1,16 +1,18 @@
 """The table that a run ends with, and its `metrics.json`."""
 
 import json
+import math
 import os
 import time
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
+from callbacks.protocols import NamesPixels
 from zoo.files import written_whole
 from zoo.steps import examples
 
@@ -18,23 +20,27 @@ _TERMS = {
     "objective": ("objective", ".2f"),
     "bound": ("bound", ".2f"),
     "elbo": ("ELBO", ".2f"),
-    "elbo_mc": ("ELBO (one-draw KL)", ".2f"),
+    "elbo_mc": ("ELBO (KL from draws)", ".2f"),
     "kl": ("KL term", ".2f"),
-    "kl_mc": ("KL term (one draw)", ".2f"),
+    "kl_mc": ("KL term (from draws)", ".2f"),
     "log_px": ("E log p(x|z)", ".2f"),
     "variance": ("decoder variance σ²", ".4g"),
+    "variance_at_floor": ("share of σ² at its floor", ".1%"),
+    "squared_scale": ("decoder scale s²", ".4g"),
+    "squared_scale_at_floor": ("share of s² at its floor", ".1%"),
+    "df": ("degrees of freedom ν", ".4g"),
     "active_units": ("active units", ".0f"),
 }
 
+AT_FLOOR = (
+    "note: the decoder's variance stands at its floor in {share:.1%} of the pixels. There the floor and not the data "
+    "sets the density: a lower floor gives a higher log-likelihood, so compare it at an equal floor alone."
+)
 
-@runtime_checkable
-class NamesPixels(Protocol):
-    """Data that say what their pixels are."""
-
-    @property
-    def pixels_name(self) -> str:
-        """One word for what the pixels are."""
-        ...
+BINARY = (
+    "note: the pixels are 0 or 1 and the likelihood is one of grey pixels or of real numbers, so its value says "
+    "little: take --data.pixels Grey or Dequantised, or a Bernoulli likelihood."
+)
 
 
 class Report(pl.Callback):
@@ -61,10 +67,17 @@ class Report(pl.Callback):
             if name.startswith("test/")
         } | {name: value.item() for name, value in pl_module.report().items()}
         facts = self._facts(trainer, pl_module)
+        known = {name: None if math.isnan(value) else value for name, value in metrics.items()}  # JSON has no nan
         path = Path(trainer.default_root_dir) / "metrics.json"
         with written_whole(path) as part:
-            part.write_text(json.dumps(facts | {"test": metrics}, indent=2, allow_nan=False) + "\n")
+            part.write_text(json.dumps(facts | {"test": known}, indent=2, allow_nan=False) + "\n")
         Console().print(as_table(facts, metrics))
+        at_floor = max((value for name, value in metrics.items() if name.endswith("_at_floor")), default=0)
+        if at_floor:
+            print(AT_FLOOR.format(share=at_floor))
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, NamesPixels) and data.pixels_binary and not pl_module.suits_binary:
+            print(BINARY)
         print(f"all of this run: {os.path.relpath(path.parent)}")
 
     def _facts(self, trainer: pl.Trainer, model: Any) -> dict[str, Any]:
@@ -99,7 +112,9 @@ def as_table(facts: dict[str, Any], metrics: dict[str, float]) -> Table:
         if family.startswith("log_likelihood") and k.isdigit():
             error = metrics[f"{family}/se"]
             table.add_row(f"log-likelihood, k = {k}{label}", f"{value:.2f} ± {error:.2f}")
-    for name in ("pixels", "parameters", "epochs", "steps", "images_per_second"):
+        if family.startswith("bits_per_dimension"):
+            table.add_row(f"bits per dimension, k = {k}{label}", f"{value:.3f}")
+    for name in ("k", "pixels", "parameters", "epochs", "steps", "images_per_second"):
         if name in facts:
             value = facts[name]
             table.add_row(

@@ -150,6 +150,14 @@ def test_the_report(tmp_path: Path, capsys: pytest.CaptureFixture, name: str) ->
     assert f"{found['test/objective']:.2f}" in printed
 
 
+def test_one_image_has_no_standard_error_and_is_reported(tmp_path: Path) -> None:
+    trainer = quiet_trainer(tmp_path, LogLikelihood(K), Report(), limit_test_batches=1)
+    trainer.test(small_model("iwae"), datamodule=SmallImages(eval_batch_size=1), verbose=False)
+    written = json.loads((tmp_path / "metrics.json").read_text())["test"]
+    assert written["log_likelihood/se"] is None
+    assert written[f"log_likelihood/{K}"] < 0
+
+
 class Vectors(ImageDataModule):
     """Data that are no images."""
 

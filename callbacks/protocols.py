@@ -1,0 +1,42 @@
+"""All that callbacks know of models and data."""
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+class Weighs(Protocol):
+    """A model, as a monitor sees it."""
+
+    has_encoder: bool
+    latent_dim: int
+    x_shape: tuple[int, ...]
+
+    @property
+    def levels(self) -> int | None:
+        """How many values a pixel can have, where p(x|z) is a probability of pixels and no density."""
+        ...
+
+    def log_likelihood(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
+        """The k-draw estimate of log p(x), (B,)."""
+        ...
+
+
+@runtime_checkable
+class NamesPixels(Protocol):
+    """Data that say what their pixels are."""
+
+    @property
+    def pixels_name(self) -> str:
+        """One word for what the pixels are."""
+        ...
+
+    @property
+    def pixels_binary(self) -> bool:
+        """Whether every pixel is 0 or 1."""
+        ...
+
+    @property
+    def pixels_levels(self) -> int | None:
+        """The levels that a density of the pixels stands for; None where it stands for none."""
+        ...
