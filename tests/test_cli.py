@@ -1,6 +1,8 @@
 """The command line, as a user types it: runs, folders, checkpoints."""
 
 import json
+import math
+import os
 import signal
 import subprocess
 import sys
@@ -49,11 +51,17 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
     return torch.load(path, weights_only=True)["state_dict"]
 
 
-@pytest.mark.parametrize("name", ["bernoulli_vae", "gaussian_vae", "iwae", "prior_sampling"])
+SHIPPED = sorted({path.stem for path in shipped("iwae").parent.glob("*.yaml")} - {"defaults"})
+OF_PUBLISHED_DATA = {"frey_faces", "vampprior"}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_configuration_trains_and_is_tested(name: str) -> None:
+    if name in OF_PUBLISHED_DATA and "ZOO_DATA_DIR" not in os.environ:
+        pytest.skip("the published files are not here")
     main(["fit", "--config", name, "--trainer.fast_dev_run=true", "--trainer.accelerator=cpu", "--log_likelihood.k=3"])
     (metrics,) = Path("runs").glob("*/1/metrics.json")
-    assert shipped(name).is_file() and json.loads(metrics.read_text())["test"]["objective"] < 0
+    assert math.isfinite(json.loads(metrics.read_text())["test"]["objective"])
 
 
 def test_a_fit_leaves_a_folder_with_all_of_the_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,13 +103,13 @@ def test_ctrl_c_saves_and_says_how_to_go_on(capsys: pytest.CaptureFixture[str], 
                 signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(sys.modules[__name__], "Impatient", Impatient, raising=False)
-    real = zoo.cli.Report
-    monkeypatch.setattr(zoo.cli, "Report", Impatient)
+    real = zoo.lightning_cli.Report
+    monkeypatch.setattr(zoo.lightning_cli, "Report", Impatient)
     with pytest.raises(SystemExit) as stop:
         fit("--trainer.max_epochs=3")
     assert stop.value.code == 130
     assert "--ckpt_path runs/gaussianvae-lineargaussian/1/checkpoints/last.ckpt" in capsys.readouterr().out
-    monkeypatch.setattr(zoo.cli, "Report", real)
+    monkeypatch.setattr(zoo.lightning_cli, "Report", real)
     fit("--trainer.max_epochs=3", "--ckpt_path=last")
     fit("--trainer.max_epochs=3")
     whole, resumed = (weights(RUN / n / "checkpoints/last.ckpt") for n in "21")
