@@ -1,9 +1,12 @@
-"""The k-sample log-likelihood, the number that models are compared by."""
+"""The k-sample log-likelihood, the number that models are compared by, and how far to trust it."""
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -12,54 +15,138 @@ from callbacks.protocols import NamesPixels, Weighs
 from zoo.draw import Draw
 from zoo.errors import ZooError
 from zoo.estimators import bits_per_dimension
-from zoo.metrics import Moments
+from zoo.importance import FEWEST_DRAWS, effective_sample_size, jvi1, khat_threshold, pareto_khat, relative_error
+from zoo.metrics import Examples
+from zoo.objectives import logmeanexp
+
+DIAGNOSTICS = ("ess", "khat")
+"""What is known of the weights of an image, and logged as quantiles over images."""
+
+QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
+"""Those quantiles, by their names."""
+
+DOUBTFUL = (
+    "note: L_{k} is not to be trusted for {above} of {n} images, where Pareto k̂ is above {threshold:.2f}: a few rare "
+    "draws may make most of it, so take more of them, or a proposal that covers the posterior better."
+)
 
 
 class LogLikelihood(Monitor):
-    r"""L_k, the k-draw lower bound of log p(x), as a mean over the split with its standard error, in nats.
+    r"""L_k, the k-draw lower bound of log p(x), as a mean over the split, in nats, and how far to trust it.
 
     .. math:: \log \frac{1}{k} \sum_i \frac{p(x|z_i)\, p(z_i)}{q(z_i|x)}
 
-    The same weights give the same number whatever the batch size and the number of ranks. A model without an
+    Every k is served by the first k of one set of draws. Those of the largest k give the standard error of the mean
+    over images, the Monte-Carlo error of an image, the jackknife's estimate, and the effective sample size and the
+    Pareto k̂ of the weights, as quantiles over images: see `zoo.importance`. A test ends with a sentence where k̂ says
+    that the estimate is not to be trusted.
+
+    The same model gives the same numbers whatever the batch size and the number of ranks. A model without an
     encoder draws from its prior; its number is named `log_likelihood_prior_proposal`, since it is far below
     log p(x) and must not be compared with the others.
 
     Where they are defined, for a probability of pixels or a density of dequantised ones, it gives bits per dimension.
 
     Args:
-        k: The number of draws.
+        k: The number of draws, or several.
         stages: Where it watches: in validation (`val`), in `test` or in both.
         every_n_epochs: In validation, how often.
+        n_images: In validation, how many of the first images of the split; by default all. A test takes all.
 
     Raises:
-        ZooError: k is below 1.
+        ZooError: A k or n_images is below 1, no k is given, or there are fewer images than ranks.
     """
 
-    def __init__(self, k: int = 1000, stages: Sequence[Stage] = ("test",), every_n_epochs: int = 1) -> None:
+    def __init__(
+        self,
+        k: int | Sequence[int] = (1, 10, 100, 1000),
+        stages: Sequence[Stage] = ("test",),
+        every_n_epochs: int = 1,
+        n_images: int | None = None,
+    ) -> None:
         super().__init__(stages, every_n_epochs)
-        if k < 1:
+        self.ks = tuple(sorted({k} if isinstance(k, int) else set(k)))
+        if not self.ks or self.ks[0] < 1:
             raise ZooError(f"k is {k}, where at least one draw was expected.")
-        self.k = k
+        if n_images is not None and n_images < 1:
+            raise ZooError(f"n_images is {n_images}, where at least one image was expected.")
+        self.n_images = n_images
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Begins anew, with this rank's share of the first images."""
+        super().on_validation_epoch_start(trainer, pl_module)
+        if self._metrics and self.n_images is not None:
+            if self.n_images < trainer.world_size:
+                raise ZooError(
+                    f"n_images is {self.n_images} for {trainer.world_size} ranks: give at least one image to each."
+                )
+            self._left = self.own_share(self.n_images)
+
+    @rank_zero_only
+    def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Says for how many images the estimate is not to be trusted."""
+        if self._metrics and self._note:
+            print(self._note)
 
     def metrics(self, model: Weighs) -> list[Metric]:
-        """The moments of the estimate over the split."""
-        self._moments = Moments(1)
-        return [self._moments]
+        """What is known of each example of the split."""
+        self._examples, self._left = Examples(), sys.maxsize
+        return [self._examples]
 
     def update(self, model: Weighs, draw: Draw, x: Tensor) -> None:
-        """Draws k times for each example."""
-        self._moments.update(model.log_likelihood(x, self.k)[:, None])
+        """Draws as often as the largest k for each example."""
+        x = x[: self._left]
+        if len(x):
+            self._left -= len(x)
+            self._examples.update(_of_each(model.log_weights(x, self.ks[-1]), self.ks))
 
     def compute(self, model: Weighs) -> dict[str, Tensor]:
-        """The mean and its standard error, and the mean as bits per dimension."""
-        name = "log_likelihood" if model.has_encoder else "log_likelihood_prior_proposal"
-        summary = self._moments.compute()
-        values = {f"{name}/{self.k}": summary.mean, f"{name}/se": summary.standard_error}
+        """Means, quantiles and the standard error over the split, and the mean as bits per dimension."""
+        k = self.ks[-1]
+        each = {name: column.reshape(-1) for name, column in self._examples.compute().items()}  # (N,), also for one
+        own = "" if model.has_encoder else "_prior_proposal"
+        log_p = each[f"log_likelihood/{k}"]
+        error = (log_p.var(correction=0) / (len(log_p) - 1)).sqrt()  # nan for one image
+        values = _over_examples(each) | {"log_likelihood/se": error}
+        self._note = ""
+        if "khat" in each:
+            threshold = khat_threshold(k)
+            above = ~(each["khat"] <= threshold)  # also where the weights are no numbers
+            values["khat/above"] = above.double().mean()
+            if above.any():
+                self._note = DOUBTFUL.format(k=k, above=int(above.sum()), n=len(above), threshold=threshold)
         levels = _levels(model, self.data)
         if levels is not None:
-            bits = bits_per_dimension(summary.mean, math.prod(model.x_shape), levels)
-            values[name.replace("log_likelihood", "bits_per_dimension") + f"/{self.k}"] = bits
-        return values
+            values[f"bits_per_dimension/{k}"] = bits_per_dimension(log_p.mean(), math.prod(model.x_shape), levels)
+        return {_owned(name, own): value for name, value in values.items()}
+
+
+def _of_each(log_w: Tensor, ks: Sequence[int]) -> dict[str, Tensor]:
+    """What is known of each example by its log-weights (k, B): each (B,), and none that so few draws cannot give."""
+    values = {f"log_likelihood/{k}": logmeanexp(log_w[:k].double()) for k in ks}
+    values |= {"log_likelihood/mc_error": relative_error(log_w), "ess": effective_sample_size(log_w)}
+    if len(log_w) > 1:
+        values["jvi1"] = jvi1(log_w)
+    if len(log_w) >= FEWEST_DRAWS:
+        values["khat"] = pareto_khat(log_w)
+    return values
+
+
+def _over_examples(each: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The mean of each column (N,), or the quantiles where the mean says little."""
+    values = {}
+    for name, column in each.items():
+        if name in DIAGNOSTICS:
+            values |= {f"{name}/{word}": column.quantile(level) for word, level in QUANTILES.items()}
+        else:
+            values[name] = column.mean()
+    return values
+
+
+def _owned(name: str, own: str) -> str:
+    """The name of a number; what is an estimate of log p(x) says whose draws it is made of."""
+    family, slash, rest = name.partition("/")
+    return name if family in DIAGNOSTICS else family + own + slash + rest
 
 
 def _levels(model: Weighs, data: Any) -> int | None:

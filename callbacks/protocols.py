@@ -17,8 +17,8 @@ class Weighs(Protocol):
         """How many values a pixel can have, where p(x|z) is a probability of pixels and no density."""
         ...
 
-    def log_likelihood(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
-        """The k-draw estimate of log p(x), (B,)."""
+    def log_weights(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
+        """The log-weights of k draws, (k, B)."""
         ...
 
 

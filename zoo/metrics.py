@@ -1,4 +1,4 @@
-"""Metrics: sums and counts in float64, so that every example counts once on any number of ranks."""
+"""Metrics: sums, counts and rows in float64, so that every example counts once on any number of ranks."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 
 class ExampleMeans(Metric):
@@ -41,6 +42,38 @@ class ExampleMeans(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Returns the mean of each term."""
         return dict(zip(self._names, self.sums / self.count, strict=True))
+
+
+class Examples(Metric):
+    """Named values of every example, kept and joined over ranks: for what is no sum, as a quantile.
+
+    The order of the examples is that of the ranks and their batches. As input to ``update``: a mapping from names to
+    values, each (B,). As output of ``compute``: the values of all N examples, each (N,), or () where N is 1.
+
+    Example:
+        >>> metric = Examples()
+        >>> metric.update({"ess": torch.tensor([2.0, 4.0])})
+        >>> metric.update({"ess": torch.tensor([9.0])})
+        >>> metric.compute()["ess"].median()
+        tensor(4., dtype=torch.float64)
+    """
+
+    full_state_update = False
+    rows: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: tuple[str, ...] = ()
+        self.add_state("rows", [], dist_reduce_fx="cat")
+
+    def update(self, values: Mapping[str, Tensor]) -> None:
+        """Takes in a batch, each value (B,)."""
+        self._names = tuple(values)
+        self.rows.append(torch.stack([value.detach().double() for value in values.values()], dim=1))  # (B, values)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Returns the values of all examples."""
+        return dict(zip(self._names, dim_zero_cat(self.rows).unbind(1), strict=True))
 
 
 class Summary(NamedTuple):
