@@ -1,6 +1,7 @@
 """Callbacks: monitors of what a model does, pictures, reports, and a stop that loses nothing."""
 
 from callbacks.keep_last import KeepLast, Stopped
+from callbacks.kl_term import KLTerm
 from callbacks.log_likelihood import LogLikelihood
 from callbacks.monitor import Monitor
 from callbacks.pictures import Pictures
@@ -9,6 +10,7 @@ from callbacks.predictions import Predictions
 from callbacks.report import Report
 
 __all__ = [
+    "KLTerm",
     "KeepLast",
     "LogLikelihood",
     "Monitor",

@@ -27,6 +27,7 @@ class Monitor(pl.Callback, ABC):
 
     Attributes:
         data: The data module that is watched, if there is one.
+        found: The `details` of the last test.
 
     Raises:
         ZooError: every_n_epochs is below 1.
@@ -37,6 +38,8 @@ class Monitor(pl.Callback, ABC):
             raise ZooError(f"every_n_epochs is {every_n_epochs}, where at least 1 was expected.")
         self.stages, self.every_n_epochs = tuple(stages), every_n_epochs
         self.data: Any = None
+        self.found: dict[str, list[Any]] = {}
+        self._rank, self._ranks = 0, 1
         self._metrics: list[Metric] = []
 
     @abstractmethod
@@ -50,6 +53,14 @@ class Monitor(pl.Callback, ABC):
     @abstractmethod
     def compute(self, model: Weighs) -> dict[str, Tensor]:
         """The numbers of the split, by their names."""
+
+    def details(self, model: Weighs) -> dict[str, list[Any]]:
+        """What is more than a number, by its name: arrays of a test for `metrics.json`."""
+        return {}
+
+    def own_share(self, n: int) -> int:
+        """How many of the first n examples of a split are this rank's: rank r of R holds r, r + R, r + 2R, ..."""
+        return len(range(self._rank, n, self._ranks))
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begins anew."""
@@ -96,6 +107,7 @@ class Monitor(pl.Callback, ABC):
         if stage == "val" and trainer.state.fn == "fit":
             watches = watches and (trainer.current_epoch + 1) % self.every_n_epochs == 0
         self.data = trainer.datamodule  # type: ignore[attr-defined]
+        self.found, self._rank, self._ranks = {}, trainer.global_rank, trainer.world_size
         self._metrics = [metric.to(model.device) for metric in self.metrics(model)] if watches else []
 
     def _feed(self, model: Any, draw: Draw, batch: Any) -> None:
@@ -103,6 +115,12 @@ class Monitor(pl.Callback, ABC):
             self.update(model, draw, examples(batch))
 
     def _finish(self, model: Any, stage: Stage) -> None:
-        if self._metrics:  # the computed values are equal on all ranks, and so is their mean
-            values = {f"{stage}/{name}": value for name, value in self.compute(model).items()}
-            model.log_dict(values, sync_dist=True, batch_size=1)
+        if self._metrics:
+            log_split(model, stage, self.compute(model))
+            if stage == "test":
+                self.found = self.details(model)
+
+
+def log_split(model: Any, stage: Stage, values: dict[str, Tensor]) -> None:
+    """Logs the numbers of a split, which are equal on all ranks, and so is their mean."""
+    model.log_dict({f"{stage}/{name}": value for name, value in values.items()}, sync_dist=True, batch_size=1)

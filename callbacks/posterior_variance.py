@@ -1,46 +1,108 @@
 """The variance of the posterior, and how many of its units say anything about x."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+import pytorch_lightning as pl
+from pytorch_lightning.utilities.combined_loader import CombinedLoader
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.monitor import Monitor, Stage
+from callbacks.monitor import Monitor, Stage, log_split
 from callbacks.protocols import Weighs
 from zoo.draw import Draw
+from zoo.errors import ZooError
+from zoo.histogram import Histogram
 from zoo.metrics import Moments
+from zoo.steps import examples
+from zoo.units import cut_log_likelihood, factors
 
 
 class PosteriorVariance(Monitor):
-    r"""The mean posterior variance and the number of active units over a split.
+    r"""The variance of the posterior over a split, and the number of active units.
 
     A unit u is active where :math:`\mathrm{Var}_x(E_{q(z|x)}[z_u])` is above a threshold: Burda, Grosse and
     Salakhutdinov 2015, https://arxiv.org/abs/1509.00519, with the means of the encoder and the variance over all
-    of the split, divided by n.
+    of the split, divided by n. Posteriors that are not Gaussian are known by their `mean` and `variance`.
+
+    `metrics.json` gets, for each dimension, the mean over x of the variance and its standard deviation, the variance of
+    the means, and a histogram of log σ² over units and examples, of active and inactive units apart.
 
     Args:
         threshold: What the variance of an active unit's mean is above.
         stages: Where it watches: in validation (`val`), in `test` or in both.
         every_n_epochs: In validation, how often.
+        cut_k: The number of draws of the log-likelihood without the inactive units, at the end of a test, by a second
+            pass over the split; 0 for none. It is given where posterior and prior factorise over the units.
+
+    Raises:
+        ZooError: cut_k is negative.
     """
 
     def __init__(
-        self, threshold: float = 0.01, stages: Sequence[Stage] = ("val", "test"), every_n_epochs: int = 1
+        self,
+        threshold: float = 0.01,
+        stages: Sequence[Stage] = ("val", "test"),
+        every_n_epochs: int = 1,
+        cut_k: int = 0,
     ) -> None:
         super().__init__(stages, every_n_epochs)
-        self.threshold = threshold
+        if cut_k < 0:
+            raise ZooError(f"cut_k is {cut_k}, where 0 or more draws were expected.")
+        self.threshold, self.cut_k = threshold, cut_k
 
     def metrics(self, model: Weighs) -> list[Metric]:
         """The moments of the posterior's means and variances; none for a model without an encoder."""
         self._means, self._variances = Moments(model.latent_dim), Moments(model.latent_dim)
-        return [self._means, self._variances] if model.has_encoder else []
+        self._log_variances = Histogram(model.latent_dim, low=-16.0, high=4.0, bins=80)
+        return [self._means, self._variances, self._log_variances] if model.has_encoder else []
 
     def update(self, model: Weighs, draw: Draw, x: Tensor) -> None:
         """Takes the posterior of a batch from its draw."""
+        variance = draw.q.variance
         self._means.update(draw.q.mean)
-        self._variances.update(draw.q.variance)
+        self._variances.update(variance)
+        self._log_variances.update(variance.log())
+        self._factorises = factors(draw.q) is not None and factors(draw.p) is not None
 
     def compute(self, model: Weighs) -> dict[str, Tensor]:
-        """The number of active units and the posterior variance, a mean over units."""
-        active = (self._means.compute().variance > self.threshold).sum()
-        return {"active_units": active.double(), "posterior_variance": self._variances.compute().mean.mean()}
+        """The number of active units, and the posterior variance as a mean over units and over the active ones."""
+        variance, active = self._variances.compute().mean, self.active
+        values = {"active_units": active.sum().double(), "posterior_variance": variance.mean()}
+        return values | ({"posterior_variance/active": variance[active].mean()} if active.any() else {})
+
+    def details(self, model: Weighs) -> dict[str, list[Any]]:
+        """Each dimension, and the histogram."""
+        variances, counts, active = self._variances.compute(), self._log_variances.compute(), self.active
+        return {
+            "posterior_variance_per_dimension": variances.mean.tolist(),
+            "posterior_variance_spread": variances.variance.sqrt().tolist(),
+            "variance_of_means": self._means.compute().variance.tolist(),
+            "log_posterior_variance_edges": self._log_variances.edges.tolist(),
+            "log_posterior_variance_active": counts[active].sum(0).tolist(),
+            "log_posterior_variance_inactive": counts[~active].sum(0).tolist(),
+        }
+
+    @property
+    def active(self) -> Tensor:
+        """Which units are active, (D,)."""
+        return self._means.compute().variance > self.threshold
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Logs, and then the log-likelihood without the units that turned out to be inactive."""
+        super().on_test_epoch_end(trainer, pl_module)
+        if self._metrics and self.cut_k and self._factorises:
+            cut = Moments(1).to(pl_module.device)
+            for x in _test_again(trainer, pl_module):
+                cut.update(cut_log_likelihood(pl_module, x, self.cut_k, self.active)[:, None])
+            mean, _, error = cut.compute()
+            log_split(pl_module, "test", {f"log_likelihood_cut/{self.cut_k}": mean, "log_likelihood_cut/se": error})
+
+
+def _test_again(trainer: pl.Trainer, model: Any) -> Iterator[Tensor]:
+    """The batches of this rank's test once more, made ready as Lightning does."""
+    loader = CombinedLoader(trainer.test_dataloaders, "sequential")
+    loader.limits = trainer.num_test_batches
+    for batch, _, place in loader:
+        ready = model._on_before_batch_transfer(trainer.precision_plugin.convert_input(batch), place)
+        yield examples(trainer.strategy.batch_to_device(ready, model.device, place))

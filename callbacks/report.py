@@ -4,6 +4,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
+from callbacks.monitor import Monitor
 from callbacks.protocols import NamesPixels
 from zoo.files import written_whole
 from zoo.steps import examples
@@ -29,7 +31,16 @@ _TERMS = {
     "squared_scale": ("decoder scale s²", ".4g"),
     "squared_scale_at_floor": ("share of s² at its floor", ".1%"),
     "df": ("degrees of freedom ν", ".4g"),
+    "mutual_information": ("mutual information", ".2f"),
+    "aggregate_kl": ("aggregate KL", ".2f"),
     "active_units": ("active units", ".0f"),
+    "posterior_variance/active": ("posterior variance of active units", ".3g"),
+}
+
+_WEIGHTS = {
+    "ess/median": ("effective draws, median", ".1f"),
+    "khat/median": ("Pareto k̂, median", ".2f"),
+    "khat/above": ("images with k̂ above its threshold", ".1%"),
 }
 
 AT_FLOOR = (
@@ -40,6 +51,14 @@ AT_FLOOR = (
 BINARY = (
     "note: the pixels are 0 or 1 and the likelihood is one of grey pixels or of real numbers, so its value says "
     "little: take --data.pixels Grey or Dequantised, or a Bernoulli likelihood."
+)
+
+NEAR_CEILING = 0.1
+"""How many nats below its ceiling the mutual information says no more than the ceiling does."""
+
+SATURATED = (
+    "note: the mutual information stands at its ceiling, log {n} for its {n} examples: z tells them all apart, and "
+    "more than that they cannot show. With more (--kl_term.n_reference) it may rise, and the aggregate KL fall."
 )
 
 
@@ -68,16 +87,16 @@ class Report(pl.Callback):
         } | {name: value.item() for name, value in pl_module.report().items()}
         facts = self._facts(trainer, pl_module)
         known = {name: None if math.isnan(value) else value for name, value in metrics.items()}  # JSON has no nan
+        found = facts | {"test": known, "details": _details(trainer)}
         path = Path(trainer.default_root_dir) / "metrics.json"
         with written_whole(path) as part:
-            part.write_text(json.dumps(facts | {"test": known}, indent=2, allow_nan=False) + "\n")
+            part.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n")
         Console().print(as_table(facts, metrics))
-        at_floor = max((value for name, value in metrics.items() if name.endswith("_at_floor")), default=0)
-        if at_floor:
-            print(AT_FLOOR.format(share=at_floor))
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, NamesPixels) and data.pixels_binary and not pl_module.suits_binary:
             print(BINARY)
+        for note in _notes(metrics):
+            print(note)
         print(f"all of this run: {os.path.relpath(path.parent)}")
 
     def _facts(self, trainer: pl.Trainer, model: Any) -> dict[str, Any]:
@@ -97,6 +116,22 @@ class Report(pl.Callback):
         return facts
 
 
+def _notes(metrics: dict[str, float]) -> Iterator[str]:
+    """What a reader of the numbers should know before believing them."""
+    at_floor = max((value for name, value in metrics.items() if name.endswith("_at_floor")), default=0)
+    if at_floor:
+        yield AT_FLOOR.format(share=at_floor)
+    ceiling = metrics.get("mutual_information/ceiling", math.inf)
+    if metrics.get("mutual_information", -math.inf) > ceiling - NEAR_CEILING:
+        yield SATURATED.format(n=round(math.exp(ceiling)))
+
+
+def _details(trainer: pl.Trainer) -> dict[str, list[Any]]:
+    """What the monitors found that is more than a number."""
+    monitors = [each for each in trainer.callbacks if isinstance(each, Monitor)]  # type: ignore[attr-defined]
+    return {name: values for monitor in monitors for name, values in monitor.found.items()}
+
+
 def as_table(facts: dict[str, Any], metrics: dict[str, float]) -> Table:
     """Lays facts and metrics out as a table, in nats."""
     label = "" if facts["proposal"] == "encoder" else " (prior proposal)"
@@ -107,13 +142,8 @@ def as_table(facts: dict[str, Any], metrics: dict[str, float]) -> Table:
     for name, (words, form) in _TERMS.items():
         if name in metrics:
             table.add_row(words + (label if name.startswith("elbo") else ""), format(metrics[name], form))
-    for name, value in metrics.items():
-        family, _, k = name.partition("/")
-        if family.startswith("log_likelihood") and k.isdigit():
-            error = metrics[f"{family}/se"]
-            table.add_row(f"log-likelihood, k = {k}{label}", f"{value:.2f} ± {error:.2f}")
-        if family.startswith("bits_per_dimension"):
-            table.add_row(f"bits per dimension, k = {k}{label}", f"{value:.3f}")
+    for row in _estimates(metrics, label):
+        table.add_row(*row)
     for name in ("k", "pixels", "parameters", "epochs", "steps", "images_per_second"):
         if name in facts:
             value = facts[name]
@@ -122,3 +152,29 @@ def as_table(facts: dict[str, Any], metrics: dict[str, float]) -> Table:
                 f"{value:,}" if isinstance(value, int) else value,
             )
     return table
+
+
+def _estimates(metrics: dict[str, float], label: str) -> list[tuple[str, str]]:
+    """The rows of what estimates log p(x), and of the weights behind it; an error is that of its largest k."""
+    rows = []
+    for name, value in metrics.items():
+        family, _, k = name.partition("/")
+        if family.startswith("log_likelihood") and k.isdigit():
+            largest = max((other for other in metrics if other.startswith(f"{family}/")), key=_draws)
+            error = f" ± {metrics[f'{family}/se']:.2f}" if name == largest else ""
+            cut = ", inactive units cut" if family.endswith("_cut") else ""
+            rows.append((f"log-likelihood, k = {k}{label}{cut}", f"{value:.2f}{error}"))
+        elif family.startswith("jvi1"):
+            rows.append((f"JVI-1, no bound{label}", f"{value:.2f}"))
+        elif family.startswith("bits_per_dimension"):
+            rows.append((f"bits per dimension, k = {k}{label}", f"{value:.3f}"))
+        elif name in _WEIGHTS:
+            words, form = _WEIGHTS[name]
+            rows.append((words, format(value, form)))
+    return rows
+
+
+def _draws(name: str) -> int:
+    """The number of draws that a name ends with, or 0."""
+    k = name.rpartition("/")[2]
+    return int(k) if k.isdigit() else 0

@@ -13,7 +13,7 @@ from pytorch_lightning.accelerators import MPSAccelerator
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
-from callbacks import KeepLast, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report
+from callbacks import KeepLast, KLTerm, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report
 from datamodules import DataError
 from zoo import checkpoints, runs
 from zoo.arguments import Typed, model_options, only_named_imports, refuse_conflicts
@@ -26,6 +26,7 @@ CALLBACKS = {
     "checkpoint": ModelCheckpoint,
     "keep_last": KeepLast,
     "log_likelihood": LogLikelihood,
+    "kl_term": KLTerm,
     "posterior_variance": PosteriorVariance,
     "pictures": Pictures,
     "predictions": Predictions,
