@@ -23,6 +23,7 @@ def quieten() -> None:
         ".*during `trainer.test..`, it is recommended to use .*devices=1",  # evaluation is exact on any number of them
         ".*Total length of `list` across ranks is zero",  # there is no validation split,
         ".*could not find the monitored key",  # and so nothing to choose the best checkpoint by
+        ".*is smaller than the logging interval",  # which counts steps of the run here, not of an epoch
         "Checkpoint directory .* exists and is not empty",  # as it is where a run goes on
         "The dirpath has changed from",  # a test has a folder of its own
     ):
