@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 from datamodules import DataError
 from datamodules.downloads import DownloadError, fetch
@@ -87,6 +88,15 @@ def test_an_interruption_leaves_nothing(server: str, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fetch(FILE._replace(check=Interrupted()), (server + "right/",), tmp_path)
     assert files_below(tmp_path) == []
+
+
+@pytest.fixture(autouse=True)
+def lock_of_one_process() -> Iterator[None]:
+    """A lock of the progress bars that forks do not share: who is killed would take it along, and all others wait."""
+    before = tqdm.get_lock()
+    tqdm.set_lock(threading.RLock())
+    yield
+    tqdm.set_lock(before)
 
 
 def start(mirror: str, folder: Path) -> BaseProcess:
