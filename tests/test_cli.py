@@ -233,3 +233,13 @@ def test_a_configuration_behind_a_checkpoint_does_not_take_it_away() -> None:
     last, config = str(RUN / "1/checkpoints/last.ckpt"), str(RUN / "1/config.yaml")
     main(["fit", "--ckpt_path", last, "--config", config, "--trainer.max_epochs=2", "--test_after_fit=false"])
     assert not (RUN / "2").exists() and torch.load(last, weights_only=True)["global_step"] == 6
+
+
+def test_a_refusal_to_go_on_leaves_the_run_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    fit("--trainer.max_epochs=2")
+    kept = {name: (RUN / "1" / name).read_text() for name in ("config.yaml", "metrics.csv")}
+    with pytest.raises(SystemExit) as stop:
+        fit("--trainer.max_epochs=3", "--data.batch_size=10", "--ckpt_path", "last")
+    assert stop.value.code == 1 and "resume with the same data" in capsys.readouterr().err
+    assert {name: (RUN / "1" / name).read_text() for name in kept} == kept
+    fit("--trainer.max_epochs=3", "--ckpt_path", "last")

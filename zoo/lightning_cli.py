@@ -39,12 +39,18 @@ would be carried over to the class that is named instead."""
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes the whole configuration of a run into its folder."""
+    """Writes the whole configuration of a run into its folder, once nothing is left that could refuse to go on."""
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Writes `config.yaml`, once a fit begins."""
-        if stage == "fit" and trainer.is_global_zero:
-            with written_whole(Path(trainer.default_root_dir) / "config.yaml") as part:
+        """Leaves it to the first step."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Writes `config.yaml` at the first step, and forgets what the run logged of steps that now come again."""
+        if trainer.is_global_zero and not self.already_saved:
+            self.already_saved = True
+            folder = Path(trainer.default_root_dir)
+            runs.forget_after(folder / "metrics.csv", trainer.global_step)
+            with written_whole(folder / "config.yaml") as part:
                 part.write_text(self.parser.dump(self.config, skip_unset=False))
 
 
@@ -118,7 +124,6 @@ class ZooCLI(LightningCLI):
         said = [] if self.by_name else [option for each in self.typed.configs for option in model_options(each)]
         refuse_conflicts([*self.typed.options, *said], config["model"].as_dict(), spec)
         self._x_shape = spec["init_args"].pop("x_shape")
-        self._step = checkpoint["global_step"]
         del config["model"]
         self.config = self.parser.parse_object({self.subcommand: {"model": spec}}, self.config)
 
@@ -162,11 +167,7 @@ class ZooCLI(LightningCLI):
         """A fresh folder, or that of the run which goes on."""
         config = self.config[self.subcommand]
         run = runs.run_of(Path(config.ckpt_path)) if self.subcommand == "fit" and config.ckpt_path else None
-        if run is None:
-            return runs.new_run(self._runs(config))
-        if runs.is_first():
-            runs.forget_after(run / "metrics.csv", self._step)
-        return run
+        return runs.new_run(self._runs(config)) if run is None else run
 
     def _set_seed(self) -> None:
         """Seeds all generators."""
