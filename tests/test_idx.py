@@ -14,7 +14,7 @@ from tests.published import idx
 
 IMAGES = np.arange(30, dtype=np.uint8).reshape(5, 3, 2)
 PLAIN = idx(IMAGES)
-PACKED = gzip.compress(PLAIN)
+PACKED = gzip.compress(PLAIN, mtime=0)
 FILE = idx_file(
     "images",
     packed=Digest("sha256", hashlib.sha256(PACKED).hexdigest()),
