@@ -9,11 +9,20 @@ from torchmetrics import Metric
 
 from callbacks.monitor import Monitor, Stage
 from callbacks.protocols import Weighs
+from zoo.checks import check_counts
 from zoo.draw import Draw
-from zoo.errors import NoClosedForm, ZooError
+from zoo.errors import NoClosedForm
 from zoo.information import MutualInformation
 from zoo.metrics import Moments
 from zoo.units import kl_per_dimension
+
+NEAR_CEILING = 0.1
+"""How many nats below its ceiling the mutual information says no more than the ceiling does."""
+
+SATURATED = (
+    "note: the mutual information stands at its ceiling, log {n} for its {n} examples: z tells them all apart, and "
+    "more than that they cannot show. With more (--kl_term.n_reference) it may rise, and the aggregate KL fall."
+)
 
 
 class KLTerm(Monitor):
@@ -42,8 +51,7 @@ class KLTerm(Monitor):
         self, n_reference: int = 500, stages: Sequence[Stage] = ("val", "test"), every_n_epochs: int = 1
     ) -> None:
         super().__init__(stages, every_n_epochs)
-        if n_reference < 1:
-            raise ZooError(f"n_reference is {n_reference}, where at least one example was expected.")
+        check_counts(n_reference=n_reference)
         self.n_reference = n_reference
 
     def metrics(self, model: Weighs) -> list[Metric]:
@@ -69,6 +77,8 @@ class KLTerm(Monitor):
     def compute(self, model: Weighs) -> dict[str, Tensor]:
         """The error of the KL term, its one-draw estimate, and its two parts."""
         term, information = self._term.compute(), self._information.compute()
+        if information.mutual_information > information.ceiling - NEAR_CEILING:
+            self.note = SATURATED.format(n=round(information.ceiling.exp().item()))
         values = {
             "mutual_information": information.mutual_information,
             "mutual_information/ceiling": information.ceiling,

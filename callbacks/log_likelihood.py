@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torchmetrics import Metric
 
 from callbacks.monitor import Monitor, Stage
 from callbacks.protocols import NamesPixels, Weighs
+from zoo.checks import check_counts
 from zoo.draw import Draw
 from zoo.errors import ZooError
 from zoo.estimators import bits_per_dimension
@@ -68,8 +68,8 @@ class LogLikelihood(Monitor):
         self.ks = tuple(sorted({k} if isinstance(k, int) else set(k)))
         if not self.ks or self.ks[0] < 1:
             raise ZooError(f"k is {k}, where at least one draw was expected.")
-        if n_images is not None and n_images < 1:
-            raise ZooError(f"n_images is {n_images}, where at least one image was expected.")
+        if n_images is not None:
+            check_counts(n_images=n_images)
         self.n_images = n_images
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -81,12 +81,6 @@ class LogLikelihood(Monitor):
                     f"n_images is {self.n_images} for {trainer.world_size} ranks: give at least one image to each."
                 )
             self._left = self.own_share(self.n_images)
-
-    @rank_zero_only
-    def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Says for how many images the estimate is not to be trusted."""
-        if self._metrics and self._note:
-            print(self._note)
 
     def metrics(self, model: Weighs) -> list[Metric]:
         """What is known of each example of the split."""
@@ -108,13 +102,12 @@ class LogLikelihood(Monitor):
         log_p = each[f"log_likelihood/{k}"]
         error = (log_p.var(correction=0) / (len(log_p) - 1)).sqrt()  # nan for one image
         values = _over_examples(each) | {"log_likelihood/se": error}
-        self._note = ""
         if "khat" in each:
             threshold = khat_threshold(k)
             above = ~(each["khat"] <= threshold)  # also where the weights are no numbers
             values["khat/above"] = above.double().mean()
             if above.any():
-                self._note = DOUBTFUL.format(k=k, above=int(above.sum()), n=len(above), threshold=threshold)
+                self.note = DOUBTFUL.format(k=k, above=int(above.sum()), n=len(above), threshold=threshold)
         levels = _levels(model, self.data)
         if levels is not None:
             values[f"bits_per_dimension/{k}"] = bits_per_dimension(log_p.mean(), math.prod(model.x_shape), levels)

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torchmetrics import Metric
 
 from callbacks.protocols import Weighs
+from zoo.checks import check_counts
 from zoo.draw import Draw
-from zoo.errors import ZooError
 from zoo.steps import examples
 
 Stage = Literal["val", "test"]
@@ -28,17 +29,18 @@ class Monitor(pl.Callback, ABC):
     Attributes:
         data: The data module that is watched, if there is one.
         found: The `details` of the last test.
+        note: What a reader of the test should know before believing its numbers; printed at its end.
 
     Raises:
         ZooError: every_n_epochs is below 1.
     """
 
     def __init__(self, stages: Sequence[Stage] = ("test",), every_n_epochs: int = 1) -> None:
-        if every_n_epochs < 1:
-            raise ZooError(f"every_n_epochs is {every_n_epochs}, where at least 1 was expected.")
+        check_counts(every_n_epochs=every_n_epochs)
         self.stages, self.every_n_epochs = tuple(stages), every_n_epochs
         self.data: Any = None
         self.found: dict[str, list[Any]] = {}
+        self.note = ""
         self._rank, self._ranks = 0, 1
         self._metrics: list[Metric] = []
 
@@ -102,12 +104,18 @@ class Monitor(pl.Callback, ABC):
         """Logs."""
         self._finish(pl_module, "test")
 
+    @rank_zero_only
+    def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Prints the note, where there is one."""
+        if self.note:
+            print(self.note)
+
     def _start(self, trainer: pl.Trainer, model: Any, stage: Stage) -> None:
         watches = stage in self.stages and not trainer.sanity_checking
         if stage == "val" and trainer.state.fn == "fit":
             watches = watches and (trainer.current_epoch + 1) % self.every_n_epochs == 0
         self.data = trainer.datamodule  # type: ignore[attr-defined]
-        self.found, self._rank, self._ranks = {}, trainer.global_rank, trainer.world_size
+        self.found, self.note, self._rank, self._ranks = {}, "", trainer.global_rank, trainer.world_size
         self._metrics = [metric.to(model.device) for metric in self.metrics(model)] if watches else []
 
     def _feed(self, model: Any, draw: Draw, batch: Any) -> None:

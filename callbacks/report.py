@@ -4,7 +4,6 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +52,6 @@ BINARY = (
     "little: take --data.pixels Grey or Dequantised, or a Bernoulli likelihood."
 )
 
-NEAR_CEILING = 0.1
-"""How many nats below its ceiling the mutual information says no more than the ceiling does."""
-
-SATURATED = (
-    "note: the mutual information stands at its ceiling, log {n} for its {n} examples: z tells them all apart, and "
-    "more than that they cannot show. With more (--kl_term.n_reference) it may rise, and the aggregate KL fall."
-)
-
 
 class Report(pl.Callback):
     """Prints a table of a test and writes it to `metrics.json` in the folder of the run; counts images a second."""
@@ -95,8 +86,9 @@ class Report(pl.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, NamesPixels) and data.pixels_binary and not pl_module.suits_binary:
             print(BINARY)
-        for note in _notes(metrics):
-            print(note)
+        at_floor = max((value for name, value in metrics.items() if name.endswith("_at_floor")), default=0)
+        if at_floor:
+            print(AT_FLOOR.format(share=at_floor))
         print(f"all of this run: {os.path.relpath(path.parent)}")
 
     def _facts(self, trainer: pl.Trainer, model: Any) -> dict[str, Any]:
@@ -114,16 +106,6 @@ class Report(pl.Callback):
             rate = round(self._images * trainer.world_size / self._seconds)
             facts |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "images_per_second": rate}
         return facts
-
-
-def _notes(metrics: dict[str, float]) -> Iterator[str]:
-    """What a reader of the numbers should know before believing them."""
-    at_floor = max((value for name, value in metrics.items() if name.endswith("_at_floor")), default=0)
-    if at_floor:
-        yield AT_FLOOR.format(share=at_floor)
-    ceiling = metrics.get("mutual_information/ceiling", math.inf)
-    if metrics.get("mutual_information", -math.inf) > ceiling - NEAR_CEILING:
-        yield SATURATED.format(n=round(math.exp(ceiling)))
 
 
 def _details(trainer: pl.Trainer) -> dict[str, list[Any]]:

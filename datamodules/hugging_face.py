@@ -24,15 +24,7 @@ class HuggingFace(PackedImages):
         image: The column of the images; by default the first that holds images.
         label: The column of the labels; by default the first that holds classes, if there is one.
         streaming: Whether examples come over the network one by one, so that nothing but the packed arrays is kept.
-        size: Height and width, to which images are scaled and cropped in the middle; by default all must be of
-            one size.
-        grey: Whether they become grey (true) or RGB (false); by default what the first one is, and if that is
-            grey, all must be.
-        val: The number of validation examples, or their fraction, as a float; may be 0. Not used where there is a
-            split of them.
-        test: The number of test examples, or their fraction, in the same way.
-        split_seed: The seed of the split.
-        **kwargs: Passed to `ImageDataModule`.
+        **kwargs: Passed to `PackedImages`.
     """
 
     def __init__(
@@ -43,15 +35,10 @@ class HuggingFace(PackedImages):
         image: str | None = None,
         label: str | None = None,
         streaming: bool = False,
-        size: tuple[int, int] | None = None,
-        grey: bool | None = None,
-        val: int | float = 0.1,
-        test: int | float = 0.1,
-        split_seed: int = 0,
         **kwargs: Any,
     ) -> None:
         self._load = partial(published_rows, name, config, data_dir, image, label, streaming)
-        super().__init__(name, size, grey, val, test, split_seed, **kwargs)
+        super().__init__(where=name, **kwargs)
 
     @property
     def sources(self) -> dict[str, Rows]:

@@ -61,30 +61,17 @@ class ImageFolder(PackedImages):
 
     Args:
         path: The folder.
-        size: Height and width, to which pictures are scaled and cropped in the middle; by default all must be of
-            one size.
-        grey: Whether they become grey (true) or RGB (false); by default what the first one is, and if that is
-            grey, all must be.
-        val: The number of validation examples, or their fraction, as a float; may be 0. Not used where there is a
-            folder of them.
-        test: The number of test examples, or their fraction, in the same way.
-        split_seed: The seed of the split.
-        **kwargs: Passed to `ImageDataModule`.
+        **kwargs: Passed to `PackedImages`.
     """
 
     def __init__(
         self,
         path: str | Path,
-        size: tuple[int, int] | None = None,
-        grey: bool | None = None,
-        val: int | float = 0.1,
-        test: int | float = 0.1,
-        split_seed: int = 0,
         **kwargs: Any,
     ) -> None:
         self.path = Path(path).expanduser()
         self._sources = _sources(self.path)
-        super().__init__(str(self.path), size, grey, val, test, split_seed, **kwargs)
+        super().__init__(where=str(self.path), **kwargs)
 
     @property
     def sources(self) -> dict[str, Folder]:

@@ -20,10 +20,13 @@ class PackedImages(ImageDataModule, ABC):
 
     Args:
         where: What holds the pictures, for messages.
-        size: Height and width, to which images are scaled and cropped in the middle.
-        grey: Whether they become grey.
-        val: The number of validation examples, or their fraction, as a float.
-        test: The number of test examples, or their fraction.
+        size: Height and width, to which images are scaled and cropped in the middle; by default all must be of
+            one size.
+        grey: Whether they become grey (true) or RGB (false); by default what the first one is, and if that is
+            grey, all must be.
+        val: The number of validation examples, or their fraction, as a float; may be 0. Not used where there are
+            published ones.
+        test: The number of test examples, or their fraction, in the same way.
         split_seed: The seed of the split.
         **kwargs: Passed to `ImageDataModule`.
 
@@ -34,11 +37,11 @@ class PackedImages(ImageDataModule, ABC):
     def __init__(
         self,
         where: str,
-        size: tuple[int, int] | None,
-        grey: bool | None,
-        val: int | float,
-        test: int | float,
-        split_seed: int,
+        size: tuple[int, int] | None = None,
+        grey: bool | None = None,
+        val: int | float = 0.1,
+        test: int | float = 0.1,
+        split_seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -8,6 +8,7 @@ os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 
 import pytest
 import torch
+import torch.distributed as dist
 
 torch.set_num_threads(1)  # the tensors are small, and two processes share two cores
 
@@ -37,3 +38,11 @@ def own_place(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
     """A cache folder for all tests, and a seed, so that none reads those of the machine it runs on."""
     monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "zoo-cache"))
     monkeypatch.setenv("PL_GLOBAL_SEED", "3")
+
+
+@pytest.fixture
+def no_process_group() -> Iterator[None]:
+    """Lightning leaves the group of one process behind."""
+    yield
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,6 +1,5 @@
 """Many processes: the same numbers as one, every example once, and noise of their own in training."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,31 +7,14 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 
 from callbacks import KeepLast, LogLikelihood, PosteriorVariance, Predictions
 from datamodules import Images
-from tests.small import MODELS, SIZES, SmallImages, quiet_trainer, small_model
+from tests.ranks import ON_RANKS, trainer_of
+from tests.small import MODELS, SIZES, SmallImages, small_model
 from zoo import MLP, Draw
 
-pytestmark = [
-    pytest.mark.timeout(120),  # a rank that waits for another waits for ever
-    # Forking is safe here: the tests run torch on one thread.
-    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
-]
-
-
-@pytest.fixture(autouse=True)
-def no_process_group() -> Iterator[None]:
-    """Lightning leaves the group of one process behind."""
-    yield
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
-
-
-def trainer_of(ranks: int, folder: Path, *callbacks: pl.Callback, **options: Any) -> pl.Trainer:
-    many = {"devices": ranks, "strategy": "ddp_fork"} if ranks > 1 else {}
-    return quiet_trainer(folder, *callbacks, **many | options)
+pytestmark = ON_RANKS
 
 
 class Watch(pl.Callback):

@@ -15,15 +15,15 @@ from torch.distributions import Independent, Laplace, MultivariateNormal, Studen
 from callbacks import KLTerm, Report
 from tests.linear import same, standard_error
 from tests.pca import optimum
+from tests.ranks import ON_RANKS, trainer_of
 from tests.small import LATENT, SIZES, SmallImages, quiet_trainer, small_model
-from tests.test_ddp import no_process_group, trainer_of  # noqa: F401
 from zoo import CouplingFlow, Draw, FullGaussian, LatentVariableModel, MixtureOfGaussians
 from zoo.distributions import diagonal_normal
 from zoo.errors import ZooError
 from zoo.information import MutualInformation
 from zoo.units import kl_per_dimension
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")]
+pytestmark = ON_RANKS
 
 PRIOR = diagonal_normal(torch.zeros(LATENT).double(), torch.ones(LATENT).double())
 

@@ -3,19 +3,19 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from callbacks import LogLikelihood, Report
 from datamodules import Dequantised, Pixels
 from tests import linear
 from tests.linear import same
+from tests.ranks import ON_RANKS, trainer_of
 from tests.small import MODELS, SIZES, SmallImages, quiet_trainer, small_model
 from zoo import IWAE, LatentVariableModel, logmeanexp
 from zoo.cli import main
@@ -25,19 +25,7 @@ from zoo.metrics import Examples
 
 KS = (1, 7, 30)
 N = SIZES[2]
-pytestmark = [
-    pytest.mark.timeout(120),  # a rank that waits for another waits for ever
-    # Forking is safe here: the tests run torch on one thread.
-    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
-]
-
-
-@pytest.fixture(autouse=True)
-def no_process_group() -> Iterator[None]:
-    """Lightning leaves the group of one process behind."""
-    yield
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
+pytestmark = ON_RANKS
 
 
 def evaluate(
@@ -50,8 +38,7 @@ def evaluate(
     pixels: Pixels | None = None,
 ) -> dict[str, float]:
     """What the monitor adds to what is logged of a split, its names without the stage."""
-    many = {"devices": ranks, "strategy": "ddp_fork"} if ranks > 1 else {}
-    trainer = quiet_trainer(folder, monitor, **many)
+    trainer = trainer_of(ranks, folder, monitor)
     run = trainer.test if stage == "test" else trainer.validate
     run(model, datamodule=SmallImages(eval_batch_size=batch, pixels=pixels), verbose=False)
     found = {name.removeprefix(f"{stage}/"): float(value) for name, value in trainer.callback_metrics.items()}
@@ -171,8 +158,7 @@ def linear_numbers(folder: Path, narrower: float, ranks: int = 1) -> tuple[dict[
     model = linear.exact_model(IWAE, data)
     with torch.no_grad():
         model.encoder.layers[0].bias[model.latent_dim :] -= math.log(narrower)
-    many = {"devices": ranks, "strategy": "ddp_fork"} if ranks > 1 else {}
-    trainer = quiet_trainer(folder, LogLikelihood((1, 1000)), **many)
+    trainer = trainer_of(ranks, folder, LogLikelihood((1, 1000)))
     trainer.test(model, datamodule=data, verbose=False)
     found = {name.removeprefix("test/"): float(value) for name, value in trainer.callback_metrics.items()}
     return found, float(data.log_prob(linear.examples_of(data)).mean())
@@ -206,7 +192,7 @@ def test_a_proposal_far_too_narrow_is_not_trusted_and_one_sentence_says_so(
 def test_a_doubt_of_a_validation_is_not_said_of_a_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = linear.linear_data()
     monitor = LogLikelihood(1000, ("val",))
-    monitor._note = "a doubt"
+    monitor.note = "a doubt"
     quiet_trainer(tmp_path, monitor).test(linear.exact_model(IWAE, data), datamodule=data, verbose=False)
     assert "a doubt" not in capsys.readouterr().out
 
@@ -220,7 +206,7 @@ def test_a_doubt_of_a_validation_is_not_said_of_a_test(tmp_path: Path, capsys: p
         ({"k": 0}, "k is 0, where at least one draw was expected"),
         ({"k": [5, 0]}, r"k is \[5, 0\], where at least one"),
         ({"k": []}, r"k is \[\], where at least one"),
-        ({"n_images": 0}, "n_images is 0, where at least one image"),
+        ({"n_images": 0}, "n_images is 0, where an integer of at least 1"),
     ],
 )
 def test_bad_arguments_are_refused(arguments: dict[str, int], sentence: str) -> None:

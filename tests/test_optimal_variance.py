@@ -1,7 +1,6 @@
 """The optimal variance of a σ-VAE: best for a batch, the same on every rank, refused where it is not the best."""
 
 import math
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
@@ -171,14 +169,6 @@ def test_a_resumed_run_goes_on_with_the_average(tmp_path: Path) -> None:
 
 
 # --- over ranks
-
-
-@pytest.fixture
-def no_process_group() -> Iterator[None]:
-    """Lightning leaves the group of one process behind."""
-    yield
-    if dist.is_initialized():
-        dist.destroy_process_group()
 
 
 class Certain(VAE):

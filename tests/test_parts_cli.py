@@ -40,7 +40,7 @@ RUNS = {
             "posterior": {"class_path": "FullGaussian"},
             "prior": {"class_path": "VampPrior", "init_args": {"components": 3, "clip": False}},
         },
-        {"prior.pseudo_inputs": (3, 5), "prior.started": ()},
+        {"prior.pseudo_inputs": (3, 5)},
     ),
     "a GaussianVAE with a flow, a mixture and the optimal variance": (
         [

@@ -13,14 +13,14 @@ from torch import Tensor
 from callbacks import LogLikelihood, PosteriorVariance, Report
 from tests.linear import same, standard_error
 from tests.pca import optimum
+from tests.ranks import ON_RANKS, trainer_of
 from tests.small import LATENT, SmallImages, quiet_trainer, small_model
-from tests.test_ddp import no_process_group, trainer_of  # noqa: F401
 from zoo import FullGaussian, LatentVariableModel, MixtureOfGaussians
 from zoo.errors import ZooError
 from zoo.histogram import Histogram
 from zoo.units import cut_log_likelihood
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")]
+pytestmark = ON_RANKS
 
 K = 7
 

@@ -135,11 +135,9 @@ def test_a_vae_with_a_closed_form_kl_refuses_a_learned_prior_at_its_first_step(p
         quiet_trainer(tmp_path).fit(small_model("gaussian", prior=prior), datamodule=SmallImages(pixels=Grey()))
 
 
-@pytest.mark.parametrize(
-    ("prior", "complaint"), [(VampPrior, "one pseudo-input"), (MixtureOfGaussians, "one Gaussian")]
-)
-def test_a_prior_of_no_components_is_refused(prior: type, complaint: str) -> None:
-    with pytest.raises(ZooError, match=f"components is 0, where at least {complaint}"):
+@pytest.mark.parametrize("prior", [VampPrior, MixtureOfGaussians])
+def test_a_prior_of_no_components_is_refused(prior: type) -> None:
+    with pytest.raises(ZooError, match="components is 0, where an integer of at least 1"):
         prior(D, SHAPE, components=0)
 
 

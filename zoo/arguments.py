@@ -18,6 +18,12 @@ from zoo import checkpoints
 from zoo.errors import ZooError
 from zoo.parsing import shipped
 
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+
+DEFAULTS = {"model": "BernoulliVAE", "data": "MNIST5k"}
+"""The classes of a run that names none. They stand in no file: what such a file says of one class, defaults included,
+would be carried over to the class that is named instead."""
+
 
 @dataclass(frozen=True)
 class Typed:
@@ -62,6 +68,15 @@ class Typed:
                 name, equals, value = argument.lstrip("-").partition("=")
                 pairs.append((i + 1, name, value) if equals else (i + 2, name, "".join(self.argv[i + 1 : i + 2])))
         return pairs
+
+
+def with_defaults(argv: Sequence[str]) -> list[str]:
+    """The arguments, with the default classes where no others are named."""
+    typed = Typed(argv)
+    if not argv or argv[0] not in SUBCOMMANDS:
+        return list(argv)
+    missing = [f"--{key}={name}" for key, name in DEFAULTS.items() if not typed.names_class(key)]
+    return [argv[0], *missing, *argv[1:]]
 
 
 def read_config(value: str) -> dict[str, Any]:

@@ -17,6 +17,16 @@ def check_counts(**numbers: Any) -> None:
             raise ZooError(f"{name} is {number!r}, where an integer of at least 1 was expected.")
 
 
+def check_widths(hidden: Any) -> None:
+    """Refuses what is no list of the widths of hidden layers; an empty one is.
+
+    Raises:
+        ZooError: It is none.
+    """
+    if not is_counts(hidden):
+        raise ZooError(f"hidden is {hidden}, where widths of at least 1 were expected, as [200, 200].")
+
+
 def check_shape(x_shape: Any) -> None:
     """Refuses what is not the shape of an example.
 

@@ -11,8 +11,10 @@ from pytorch_lightning import LightningDataModule
 
 from callbacks import Stopped
 from zoo import runs
+from zoo.arguments import SUBCOMMANDS
 from zoo.base import LatentVariableModel
-from zoo.lightning_cli import SUBCOMMANDS, SaveConfig, ZooCLI, known_cause, sentence
+from zoo.lightning_cli import SaveConfig, ZooCLI
+from zoo.sentences import known_cause, sentence
 
 
 def quieten() -> None:

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.utils.checkpoint import checkpoint
 
+from zoo.checks import check_counts
 from zoo.draw import Draw
-from zoo.errors import ZooError
 from zoo.estimators import draws_at_once, evaluating, streamed_logmeanexp
 from zoo.noise import ExampleNoise, fingerprint
 from zoo.priors import Prior
@@ -94,19 +94,34 @@ class DrawingModel(LightningSteps):
         """What the evaluation noise is a function of: the example, or nothing where the draws are shared."""
         return torch.zeros(1, dtype=torch.int64, device=x.device) if self.shared_draws else fingerprint(x)
 
-    def _weigh(self, x: Tensor, k: int, chunk: int | None) -> Iterator[Tensor]:
-        """Log-weights of k draws in chunks, (chunk, B), of one encoding of x."""
+    @final
+    def evaluation_codes(self, x: Tensor, k: int, chunk: int | None = None) -> Iterator[tuple[Distribution, Tensor]]:
+        """q(z|x) of one encoding of x, beside chunks of k draws of it under evaluation noise, (chunk, B, D).
+
+        Args:
+            x: A batch, (B, *x_shape).
+            k: The number of draws, honoured exactly.
+            chunk: How many draws come at once; they do not depend on it.
+
+        Raises:
+            ZooError: k is below 1, or x is no data for the likelihood.
+        """
         self.check(x)
-        size = max(self.draw_size(len(x), len(x)), len(x) * self.prior.width)
-        chunk = draws_at_once(size) if chunk is None else chunk
-        if k < 1 or chunk < 1:
-            raise ZooError(f"k is {k} and chunk is {chunk}: at least 1 was expected of both.")
-        q, p, keys = self.encode(x), self.prior(self.encode), fingerprint(x)
+        if chunk is None:
+            chunk = draws_at_once(max(self.draw_size(len(x), len(x)), len(x) * self.prior.width))
+        check_counts(k=k, chunk=chunk)
+        q, keys = self.encode(x), fingerprint(x)
         if self.shared_draws:  # a mean over examples has a standard error where each has its own draws
             q = q.expand(torch.Size([len(x)]))
         for first in range(0, k, chunk):
             with ExampleNoise(keys, first):
                 z = q.rsample(torch.Size([min(chunk, k - first)]))
+            yield q, z
+
+    def _weigh(self, x: Tensor, k: int, chunk: int | None) -> Iterator[Tensor]:
+        """Log-weights of k draws in chunks, (chunk, B)."""
+        p = self.prior(self.encode)
+        for q, z in self.evaluation_codes(x, k, chunk):
             yield Draw(q, p, z, self._log_px(x, z)).log_w
 
     def _log_px(self, x: Tensor, z: Tensor) -> Tensor:

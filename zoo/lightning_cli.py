@@ -1,27 +1,23 @@
 """Lightning's command line, with the zoo's names, folders and refusals."""
 
 import os
-import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import MPSAccelerator
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from callbacks import KeepLast, KLTerm, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report
-from datamodules import DataError
 from zoo import checkpoints, runs
-from zoo.arguments import Typed, model_options, only_named_imports, refuse_conflicts
+from zoo.arguments import Typed, model_options, only_named_imports, refuse_conflicts, with_defaults
 from zoo.errors import ZooError
 from zoo.files import written_whole
 from zoo.parsing import ShippedConfig, ZooParser
+from zoo.sentences import gist, known_cause
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
 CALLBACKS = {
     "checkpoint": ModelCheckpoint,
     "keep_last": KeepLast,
@@ -32,10 +28,6 @@ CALLBACKS = {
     "predictions": Predictions,
 }
 """The callbacks of every run, by the name of their options."""
-
-DEFAULTS = {"model": "BernoulliVAE", "data": "MNIST5k"}
-"""The classes of a run that names none. They stand in no file: what such a file says of one class, defaults included,
-would be carried over to the class that is named instead."""
 
 
 class SaveConfig(SaveConfigCallback):
@@ -206,49 +198,8 @@ class ZooCLI(LightningCLI):
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False)
 
 
-def with_defaults(argv: Sequence[str]) -> list[str]:
-    """The arguments, with the default classes where no others are named."""
-    typed = Typed(argv)
-    if not argv or argv[0] not in SUBCOMMANDS:
-        return list(argv)
-    missing = [f"--{key}={name}" for key, name in DEFAULTS.items() if not typed.names_class(key)]
-    return [argv[0], *missing, *argv[1:]]
-
-
-def gist(error: Exception) -> str:
-    """What jsonargparse reports of a part that could not be made, without the tree of all that it tried.
-
-    Example:
-        >>> gist(ValueError("Union subtypes Errors: - there is no start_at - Expected a <class 'NoneType'>"))
-        'there is no start_at'
-    """
-    told = " ".join(str(error).split())
-    tried = re.search(r"Errors: - (.*?) - Expected an? <class 'NoneType'>", told)
-    return tried[1] if tried else told
-
-
 def as_list(value: Any) -> list[Any]:
     """The value in a list, unless it is one; nothing for None."""
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def known_cause(error: BaseException | None) -> BaseException | None:
-    """The error behind an error that its own sentence explains, or None: jsonargparse wraps what a class raises."""
-    while error is not None and not isinstance(error, ZooError | DataError | MisconfigurationException | OSError):
-        error = error.__cause__
-    return error
-
-
-def sentence(error: BaseException) -> str:
-    """What an error says, as a sentence.
-
-    Example:
-        >>> sentence(PermissionError(13, "Permission denied", "/lost"))
-        '/lost cannot be read or written (Permission denied): see to the place, its rights and its space.'
-    """
-    if isinstance(error, OSError) and error.filename is not None:
-        what = error.strerror or type(error).__name__
-        return f"{error.filename} cannot be read or written ({what}): see to the place, its rights and its space."
-    return str(error)

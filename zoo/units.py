@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, kl_divergence
 
 from zoo.drawing import DrawingModel
 from zoo.errors import ZooError
-from zoo.estimators import draws_at_once, evaluating, streamed_logmeanexp
-from zoo.noise import ExampleNoise, fingerprint
+from zoo.estimators import evaluating, streamed_logmeanexp
 
 
 def factors(q: Distribution) -> Distribution | None:
     """The factors of a distribution over (D,) whose dimensions are independent, batch (..., D); None of another.
 
     Example:
+        >>> import torch
         >>> from zoo.distributions import diagonal_normal
         >>> factors(diagonal_normal(torch.zeros(7, 3), torch.ones(7, 3))).batch_shape
         torch.Size([7, 3])
@@ -36,6 +35,7 @@ def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
         The KL terms; None where q or p does not factorise over dimensions, or its factors have no closed form.
 
     Example:
+        >>> import torch
         >>> from zoo.distributions import diagonal_normal
         >>> p = diagonal_normal(torch.zeros(2), torch.ones(2))
         >>> kl_per_dimension(diagonal_normal(torch.tensor([[3.0, 0.0]]), torch.ones(1, 2)), p)
@@ -70,7 +70,7 @@ def cut_log_likelihood(model: DrawingModel, x: Tensor, k: int, kept: Tensor) -> 
         ZooError: The posterior or the prior does not factorise.
 
     Example:
-        >>> import zoo
+        >>> import torch, zoo
         >>> model, x = zoo.BernoulliVAE(x_shape=(1, 5, 4), latent_dim=3), torch.ones(7, 1, 5, 4)
         >>> cut_log_likelihood(model, x, 10, torch.tensor([True, False, True])).shape
         torch.Size([7])
@@ -81,14 +81,12 @@ def cut_log_likelihood(model: DrawingModel, x: Tensor, k: int, kept: Tensor) -> 
 
 def _weigh_cut(model: DrawingModel, x: Tensor, k: int, kept: Tensor) -> Iterator[Tensor]:
     """Log-weights of k draws in chunks, (chunk, B)."""
-    q, keys, chunk = model.encode(x), fingerprint(x), draws_at_once(model.draw_size(len(x), len(x)))
-    q_factors, p_factors = factors(q), factors(model.prior(model.encode))
-    if q_factors is None or p_factors is None:
-        raise ZooError(
-            "the posterior or the prior does not factorise over its units: none can be left out of its density."
-        )
-    for first in range(0, k, chunk):
-        with ExampleNoise(keys, first):
-            z = q.rsample(torch.Size([min(chunk, k - first)]))
+    p_factors = factors(model.prior(model.encode))
+    for q, z in model.evaluation_codes(x, k):
+        q_factors = factors(q)
+        if q_factors is None or p_factors is None:
+            raise ZooError(
+                "the posterior or the prior does not factorise over its units: none can be left out of its density."
+            )
         log_ratio = (p_factors.log_prob(z) - q_factors.log_prob(z))[..., kept].sum(-1)
         yield model.decode(z * kept).log_prob(x) + log_ratio

@@ -6,8 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from zoo.checks import is_counts
-from zoo.errors import ZooError
+from zoo.checks import check_widths
 from zoo.networks.base import Network, Shape, start_bias
 
 
@@ -36,8 +35,7 @@ class Dense(Network):
         maps: int = 1,
     ) -> None:
         super().__init__(in_shape, out_shape)
-        if not is_counts(hidden):
-            raise ZooError(f"hidden is {hidden}, where widths of at least 1 were expected, as [200, 200].")
+        check_widths(hidden)
         widths = [math.prod(in_shape), *hidden]
         layers: list[nn.Module] = []
         for n_in, n_out in pairwise(widths):

@@ -10,8 +10,8 @@ from zuko.distributions import NormalizingFlow
 from zuko.flows import MAF
 from zuko.transforms import Transform
 
+from zoo.checks import check_counts, check_widths
 from zoo.distributions import diagonal_normal
-from zoo.errors import ZooError
 from zoo.posteriors.base import Posterior
 from zoo.precision import refuse_16_bits
 
@@ -46,11 +46,8 @@ class CouplingFlow(Posterior):
         self, latent_dim: int, transforms: int = 2, context: int = 32, hidden: Sequence[int] = (64, 64)
     ) -> None:
         super().__init__(latent_dim)
-        if min(transforms, context, *hidden) < 1:
-            raise ZooError(
-                f"transforms is {transforms}, context is {context} and hidden is {list(hidden)}: at least 1 was "
-                "expected of each."
-            )
+        check_counts(transforms=transforms, context=context)
+        check_widths(hidden)
         self.h_shape = (2 * latent_dim + context,)
         self.couplings = MAF(latent_dim, context, transforms, passes=2, hidden_features=hidden).transform
         uniform = SobolEngine(latent_dim, scramble=True, seed=0).draw(POINTS, dtype=torch.float64)

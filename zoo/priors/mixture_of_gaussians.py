@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from zoo.checks import check_counts
 from zoo.distributions import GaussianMixture
-from zoo.errors import ZooError
 from zoo.networks import Shape, full_precision
 from zoo.priors.base import Encode, Prior
 
@@ -34,8 +34,7 @@ class MixtureOfGaussians(Prior):
 
     def __init__(self, latent_dim: int, x_shape: Shape = (), components: int = 10) -> None:
         super().__init__(latent_dim, x_shape)
-        if components < 1:
-            raise ZooError(f"components is {components}, where at least one Gaussian was expected.")
+        check_counts(components=components)
         self.logits = nn.Parameter(torch.zeros(components))
         self.mean = nn.Parameter(torch.randn(components, latent_dim))
         self.log_std = nn.Parameter(torch.zeros(components, latent_dim))

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
+from zoo.checks import check_counts
 from zoo.distributions import GaussianMixture
 from zoo.errors import ZooError
 from zoo.networks import Shape, full_precision
@@ -31,15 +32,12 @@ class VampPrior(Prior):
     """
 
     reparameterised = False
-    started: Tensor
 
     def __init__(self, latent_dim: int, x_shape: Shape, components: int = 500, clip: bool = True) -> None:
         super().__init__(latent_dim, x_shape)
-        if components < 1:
-            raise ZooError(f"components is {components}, where at least one pseudo-input was expected.")
+        check_counts(components=components)
         self.n_examples, self._clip, self.width = components, clip, components * latent_dim
-        self.pseudo_inputs = nn.Parameter(torch.rand(components, *self.x_shape))
-        self.register_buffer("started", torch.tensor(False))
+        self.pseudo_inputs = nn.Parameter(self._noise().to(torch.get_default_dtype()))
 
     def forward(self, encode: Encode | None = None) -> Distribution:
         """Returns p(z)."""
@@ -53,12 +51,16 @@ class VampPrior(Prior):
 
     @torch.no_grad()
     def start_at(self, x: Tensor) -> None:
-        """Begins at training examples, once."""
-        if self.started:
+        """Begins at training examples, where training has not moved the pseudo-inputs from their noise."""
+        if not torch.equal(self.pseudo_inputs, self._noise().to(self.pseudo_inputs)):
             return
         if self._clip and (x.min() < 0 or x.max() > 1):
             raise ZooError(
                 "the data lie outside [0, 1], to which the pseudo-inputs of this VampPrior are clipped: set clip=False."
             )
         self.pseudo_inputs.copy_(x)
-        self.started.fill_(True)
+
+    def _noise(self) -> Tensor:
+        """Uniform noise, always the same, so that pseudo-inputs which were never trained are known by it."""
+        generator = torch.Generator().manual_seed(0)
+        return torch.rand(self.n_examples, *self.x_shape, generator=generator, dtype=torch.float32)
