@@ -1,6 +1,7 @@
 """Lightning's command line, with the zoo's names, folders and refusals."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -177,10 +178,13 @@ class ZooCLI(LightningCLI):
             )
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Runs it; one that is refused before its first step leaves no folder of a run."""
+        """Runs it; one that fails leaves no process behind, and before its first step no folder."""
         try:
             super()._run_subcommand(subcommand)
         except Exception:
+            launcher = self.trainer.strategy.launcher
+            if launcher is not None:  # a process that hangs would outlive its run
+                launcher.kill(signal.SIGKILL)
             if not self.trainer.global_step:
                 runs.forget_start(Path(self.trainer.default_root_dir))
             raise

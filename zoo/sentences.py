@@ -2,17 +2,37 @@
 
 import re
 
+import torch.distributed as dist
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from datamodules import DataError
 from zoo.errors import ZooError
+
+LOST = (
+    "another process of this run died, or did not answer in time; what it said stands above ({what}). `zoo fit "
+    "--ckpt_path last` goes on from the last checkpoint. How long to wait for a process that hangs can be set: "
+    "--trainer.strategy=DDPStrategy --trainer.strategy.timeout=0:10:0."
+)
 
 
 def known_cause(error: BaseException | None) -> BaseException | None:
     """The error behind an error that its own sentence explains, or None: jsonargparse wraps what a class raises."""
     while error is not None and not isinstance(error, ZooError | DataError | MisconfigurationException | OSError):
-        error = error.__cause__
+        error = _of_other_process(error) or error.__cause__
     return error
+
+
+def _of_other_process(error: BaseException) -> ZooError | None:
+    """What an error says of another process of the run: its own sentence, or that it is lost."""
+    last = str(error).strip().rpartition("\n")[2]
+    if isinstance(error, ProcessRaisedException):
+        raised = re.fullmatch(r"(?:zoo|datamodules)\.errors\.\w+: (.*)", last)
+        return ZooError(raised[1]) if raised else None
+    # What gloo raises has no class of its own.
+    if isinstance(error, ProcessExitedException | dist.DistError) or "gloo/transport" in str(error):
+        return ZooError(LOST.format(what=re.sub(r"\[/\S*\] | This is typically.*", "", last)))
+    return None
 
 
 def sentence(error: BaseException) -> str:

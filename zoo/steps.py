@@ -129,6 +129,8 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
     @final
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the seed back, so that a resumed run draws what an uninterrupted one would have drawn."""
+        if self._trainer is not None:  # Lightning does so after it has loaded the weights: in 64 bits they lose digits
+            self.trainer.precision_plugin.convert_module(self)
         self._run_seed = checkpoint.get("run_seed")
         loops = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
         self._loader_states = loops.get("combined_loader", [])
