@@ -8,6 +8,7 @@ from callbacks.pictures import Pictures
 from callbacks.posterior_variance import PosteriorVariance
 from callbacks.predictions import Predictions
 from callbacks.report import Report
+from callbacks.wandb_run import WandbRun
 
 __all__ = [
     "KLTerm",
@@ -19,4 +20,5 @@ __all__ = [
     "Predictions",
     "Report",
     "Stopped",
+    "WandbRun",
 ]

@@ -1,13 +1,13 @@
 """The KL term: its error, its dimensions, and where it goes."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.monitor import Monitor, Stage
+from callbacks.monitor import Details, Monitor, Stage
 from callbacks.protocols import Weighs
 from zoo.checks import check_counts
 from zoo.draw import Draw
@@ -46,6 +46,13 @@ class KLTerm(Monitor):
     Raises:
         ZooError: n_reference is below 1.
     """
+
+    units: ClassVar = {
+        "kl": "nats",
+        "kl/one_draw_variance": "nats^2",
+        "mutual_information": "nats",
+        "aggregate_kl": "nats",
+    }
 
     def __init__(
         self, n_reference: int = 500, stages: Sequence[Stage] = ("val", "test"), every_n_epochs: int = 1
@@ -89,7 +96,7 @@ class KLTerm(Monitor):
         one_draw = {"kl/one_draw": term.mean[1], "kl/one_draw_variance": term.mean[2]}
         return {"kl/se": term.standard_error[0]} | one_draw | values
 
-    def details(self, model: Weighs) -> dict[str, list[Any]]:
+    def details(self, model: Weighs) -> Details:
         """The KL term of each dimension, and these from the greatest to the smallest."""
         if not self._factorises:
             return {}

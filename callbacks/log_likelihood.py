@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -56,6 +56,15 @@ class LogLikelihood(Monitor):
     Raises:
         ZooError: A k or n_images is below 1, no k is given, or there are fewer images than ranks.
     """
+
+    units: ClassVar = {
+        "log_likelihood": "nats",
+        "jvi1": "nats",
+        "ess": "draws",
+        "khat": "1",
+        "khat/above": "share",
+        "bits_per_dimension": "bits",
+    }
 
     def __init__(
         self,

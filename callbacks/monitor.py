@@ -1,20 +1,25 @@
 """The base of all monitors: a metric that reads the draws of validation and test, and what it logs of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torchmetrics import Metric
 
+from callbacks.exhibits import log_details
 from callbacks.protocols import Weighs
 from zoo.checks import check_counts
 from zoo.draw import Draw
+from zoo.histogram import Binned
 from zoo.steps import examples
 
 Stage = Literal["val", "test"]
+
+Details = dict[str, list[float] | Binned]
+"""What is more than a number, by its name: columns and histograms."""
 
 
 class Monitor(pl.Callback, ABC):
@@ -24,22 +29,26 @@ class Monitor(pl.Callback, ABC):
 
     Args:
         stages: Where it watches: in validation (`val`), in `test` or in both.
-        every_n_epochs: In validation, how often.
+        every_n_epochs: In validation, how often; None for ten times a run.
 
     Attributes:
         data: The data module that is watched, if there is one.
-        found: The `details` of the last test.
+        found: The `details` of the last split.
         note: What a reader of the test should know before believing its numbers; printed at its end.
 
     Raises:
         ZooError: every_n_epochs is below 1.
     """
 
-    def __init__(self, stages: Sequence[Stage] = ("test",), every_n_epochs: int = 1) -> None:
-        check_counts(every_n_epochs=every_n_epochs)
+    units: ClassVar[Mapping[str, str]] = {}
+    """The unit of each number, by the beginning of its name."""
+
+    def __init__(self, stages: Sequence[Stage] = ("test",), every_n_epochs: int | None = 1) -> None:
+        if every_n_epochs is not None:
+            check_counts(every_n_epochs=every_n_epochs)
         self.stages, self.every_n_epochs = tuple(stages), every_n_epochs
         self.data: Any = None
-        self.found: dict[str, list[Any]] = {}
+        self.found: Details = {}
         self.note = ""
         self._rank, self._ranks = 0, 1
         self._metrics: list[Metric] = []
@@ -56,8 +65,8 @@ class Monitor(pl.Callback, ABC):
     def compute(self, model: Weighs) -> dict[str, Tensor]:
         """The numbers of the split, by their names."""
 
-    def details(self, model: Weighs) -> dict[str, list[Any]]:
-        """What is more than a number, by its name: arrays of a test for `metrics.json`."""
+    def details(self, model: Weighs) -> Details:
+        """What is more than a number: for the loggers, and of a test for `metrics.json`."""
         return {}
 
     def own_share(self, n: int) -> int:
@@ -98,11 +107,11 @@ class Monitor(pl.Callback, ABC):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Logs."""
-        self._finish(pl_module, "val")
+        self._finish(trainer, pl_module, "val")
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Logs."""
-        self._finish(pl_module, "test")
+        self._finish(trainer, pl_module, "test")
 
     @rank_zero_only
     def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -113,7 +122,8 @@ class Monitor(pl.Callback, ABC):
     def _start(self, trainer: pl.Trainer, model: Any, stage: Stage) -> None:
         watches = stage in self.stages and not trainer.sanity_checking
         if stage == "val" and trainer.state.fn == "fit":
-            watches = watches and (trainer.current_epoch + 1) % self.every_n_epochs == 0
+            often = self.every_n_epochs or max((trainer.max_epochs or 0) // 10, 1)
+            watches = watches and (trainer.current_epoch + 1) % often == 0
         self.data = trainer.datamodule  # type: ignore[attr-defined]
         self.found, self.note, self._rank, self._ranks = {}, "", trainer.global_rank, trainer.world_size
         self._metrics = [metric.to(model.device) for metric in self.metrics(model)] if watches else []
@@ -122,11 +132,11 @@ class Monitor(pl.Callback, ABC):
         if self._metrics:
             self.update(model, draw, examples(batch))
 
-    def _finish(self, model: Any, stage: Stage) -> None:
+    def _finish(self, trainer: pl.Trainer, model: Any, stage: Stage) -> None:
         if self._metrics:
             log_split(model, stage, self.compute(model))
-            if stage == "test":
-                self.found = self.details(model)
+            self.found = self.details(model)
+            log_details(trainer, stage, self.found)
 
 
 def log_split(model: Any, stage: Stage, values: dict[str, Tensor]) -> None:

@@ -1,18 +1,18 @@
 """The variance of the posterior, and how many of its units say anything about x."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.combined_loader import CombinedLoader
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.monitor import Monitor, Stage, log_split
+from callbacks.monitor import Details, Monitor, Stage, log_split
 from callbacks.protocols import Weighs
 from zoo.draw import Draw
 from zoo.errors import ZooError
-from zoo.histogram import Histogram
+from zoo.histogram import Binned, Histogram
 from zoo.metrics import Moments
 from zoo.steps import examples
 from zoo.units import cut_log_likelihood, factors
@@ -38,6 +38,8 @@ class PosteriorVariance(Monitor):
     Raises:
         ZooError: cut_k is negative.
     """
+
+    units: ClassVar = {"active_units": "units", "posterior_variance": "1", "log_likelihood_cut": "nats"}
 
     def __init__(
         self,
@@ -71,16 +73,16 @@ class PosteriorVariance(Monitor):
         values = {"active_units": active.sum().double(), "posterior_variance": variance.mean()}
         return values | ({"posterior_variance/active": variance[active].mean()} if active.any() else {})
 
-    def details(self, model: Weighs) -> dict[str, list[Any]]:
+    def details(self, model: Weighs) -> Details:
         """Each dimension, and the histogram."""
         variances, counts, active = self._variances.compute(), self._log_variances.compute(), self.active
+        edges = self._log_variances.edges.tolist()
         return {
             "posterior_variance_per_dimension": variances.mean.tolist(),
             "posterior_variance_spread": variances.variance.sqrt().tolist(),
             "variance_of_means": self._means.compute().variance.tolist(),
-            "log_posterior_variance_edges": self._log_variances.edges.tolist(),
-            "log_posterior_variance_active": counts[active].sum(0).tolist(),
-            "log_posterior_variance_inactive": counts[~active].sum(0).tolist(),
+            "log_posterior_variance_active": Binned(counts[active].sum(0).tolist(), edges),
+            "log_posterior_variance_inactive": Binned(counts[~active].sum(0).tolist(), edges),
         }
 
     @property

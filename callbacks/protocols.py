@@ -26,6 +26,8 @@ class Weighs(Protocol):
 class NamesPixels(Protocol):
     """Data that say what their pixels are."""
 
+    pixel_seed: int
+
     @property
     def pixels_name(self) -> str:
         """One word for what the pixels are."""

@@ -54,8 +54,8 @@ def test_at_the_optimum_the_variance_is_that_of_the_noise_in_each_direction(acti
     same(torch.tensor(details["posterior_variance_per_dimension"]), best.variance)
     same(torch.tensor(details["variance_of_means"]), 1 - best.variance)
     same(torch.tensor(details["posterior_variance_spread"]), 0.0)
-    assert sum(details["log_posterior_variance_active"]) == active * len(best.x)
-    assert sum(details["log_posterior_variance_inactive"]) == (4 - active) * len(best.x)
+    assert sum(details["log_posterior_variance_active"].counts) == active * len(best.x)
+    assert sum(details["log_posterior_variance_inactive"].counts) == (4 - active) * len(best.x)
     assert ("posterior_variance/active" in values) == (active > 0)
     if active:
         same(values["posterior_variance/active"], best.variance[:active].mean())
@@ -129,7 +129,13 @@ def test_ranks_change_nothing(tmp_path: Path, ranks: int) -> None:
         trainer = trainer_of(r, tmp_path, PosteriorVariance(threshold_of(model), cut_k=K), Report())
         trainer.test(model, datamodule=SmallImages(eval_batch_size=3), verbose=False)
         written = json.loads((tmp_path / "metrics.json").read_text())
-        found.append(written["test"] | {f"{a}/{i}": v for a, b in written["details"].items() for i, v in enumerate(b)})
+        columns = written["details"] | {
+            name: written["details"][name]["counts"]
+            for name in ("log_posterior_variance_active", "log_posterior_variance_inactive")
+        }
+        found.append(
+            written["test"] | {f"{name}/{i}": v for name, values in columns.items() for i, v in enumerate(values)}
+        )
     assert {f"log_likelihood_cut/{K}", "posterior_variance_spread/2", "active_units"} < found[0].keys()
     assert found[1] == pytest.approx(found[0], rel=0, abs=1e-10)
 
@@ -145,12 +151,12 @@ def test_the_arrays_are_those_of_the_split(tmp_path: Path) -> None:
     same(torch.tensor(monitor.found["variance_of_means"]), q.mean.detach().var(0, correction=0))
     kept = (q.mean.var(0, correction=0) > monitor.threshold).numpy()
     for name, units in (("active", kept), ("inactive", ~kept)):
-        expected = np.histogram(log_variance[:, units], monitor.found["log_posterior_variance_edges"])[0]
-        assert monitor.found[f"log_posterior_variance_{name}"] == expected.tolist()
+        counts, edges = monitor.found[f"log_posterior_variance_{name}"]
+        assert counts == np.histogram(log_variance[:, units], edges)[0].tolist()
 
 
-def test_a_validation_leaves_no_arrays(tmp_path: Path) -> None:
-    monitor = PosteriorVariance()
+def test_a_split_that_is_not_watched_leaves_no_arrays(tmp_path: Path) -> None:
+    monitor = PosteriorVariance(stages=["test"])
     trainer = quiet_trainer(tmp_path, monitor)
     trainer.test(small_model("iwae"), datamodule=SmallImages(), verbose=False)
     assert monitor.found

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from torch.multiprocessing import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from zoo.sentences import known_cause
 
@@ -83,9 +83,7 @@ def test_fewer_examples_than_processes_are_refused_by_a_sentence(tmp_path: Path)
 
 
 def test_what_another_process_refused_is_said_in_its_own_sentence() -> None:
-    told = (
-        "-- Process 1 terminated with the following error:\nTraceback: ...\nzoo.errors.NoClosedForm: there is none.\n"
-    )
+    told = "-- Process 1 terminated:\nTraceback: ...\nzoo.errors.NoClosedForm: there is none.\n"
     assert str(known_cause(ProcessRaisedException(told, error_index=1, error_pid=77))) == "there is none."
 
 

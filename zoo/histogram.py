@@ -1,8 +1,17 @@
 """Histograms that are streamed, and joined over ranks."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+
+
+class Binned(NamedTuple):
+    """A histogram: how many values lie in each bin, and the edges of the bins, one more."""
+
+    counts: list[int]
+    edges: list[float]
 
 
 class Histogram(Metric):

@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import MPSAccelerator
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.loggers import WandbLogger
 
-from callbacks import KeepLast, KLTerm, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report
+from callbacks import KeepLast, KLTerm, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report, WandbRun
 from zoo import checkpoints, runs
 from zoo.arguments import Typed, model_options, only_named_imports, refuse_conflicts, with_defaults
 from zoo.errors import ZooError
@@ -43,8 +45,12 @@ class SaveConfig(SaveConfigCallback):
             self.already_saved = True
             folder = Path(trainer.default_root_dir)
             runs.forget_after(folder / "metrics.csv", trainer.global_step)
+            config = self.parser.dump(self.config, skip_unset=False)
             with written_whole(folder / "config.yaml") as part:
-                part.write_text(self.parser.dump(self.config, skip_unset=False))
+                part.write_text(config)
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.experiment.config.update({"zoo": yaml.safe_load(config)}, allow_val_change=True)
 
 
 class ZooCLI(LightningCLI):
@@ -144,16 +150,16 @@ class ZooCLI(LightningCLI):
         trainer = config.trainer
         if trainer.accelerator == "auto" and MPSAccelerator.is_available():
             kwargs["accelerator"] = "cpu"  # Apple's GPU has no float64, in which sums over examples are kept
-        if trainer.logger in (None, True) and not trainer.fast_dev_run:
-            kwargs["logger"] = runs.default_loggers(folder)
+        if not trainer.fast_dev_run:
+            kwargs["logger"] = runs.loggers(folder, trainer.logger)
         own = trainer.callbacks or []
         bar = [] if any(isinstance(callback, ProgressBar) for callback in own) else [TQDMProgressBar(20, leave=False)]
-        always = [Report(), *(bar if trainer.enable_progress_bar is not False else [])]
+        always = [Report(), WandbRun(), *(bar if trainer.enable_progress_bar is not False else [])]
         return super().instantiate_trainer(
             **kwargs,
             default_root_dir=str(folder),
             callbacks=[*own, *always],
-            plugins=[*as_list(trainer.plugins), runs.WholeCheckpoints()],
+            plugins=[*runs.as_list(trainer.plugins), runs.WholeCheckpoints()],
         )
 
     def _folder(self) -> Path:
@@ -200,10 +206,3 @@ class ZooCLI(LightningCLI):
             best = self.trainer.checkpoint_callback.best_model_path  # type: ignore[union-attr]
             path = best if best and Path(best).is_file() else None
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False)
-
-
-def as_list(value: Any) -> list[Any]:
-    """The value in a list, unless it is one; nothing for None."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list | tuple) else [value]

@@ -90,9 +90,25 @@ def run_of(checkpoint: Path) -> Path | None:
     return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file() else None
 
 
-def default_loggers(folder: Path) -> list[Logger]:
-    """CSV and TensorBoard, in the folder of the run."""
-    return [KeptCSV(folder), TensorBoardLogger(folder, name="", version="")]
+def loggers(folder: Path, asked: Any) -> list[Logger]:
+    """The loggers that were asked for, by default TensorBoard, and a `metrics.csv` in the folder of the run.
+
+    Args:
+        folder: The folder of the run.
+        asked: A Trainer's `logger`.
+    """
+    if asked is False:
+        return []
+    own = [TensorBoardLogger(folder, name="", version="")] if asked in (None, True) else as_list(asked)
+    kept = [] if any(isinstance(logger, CSVLogger) for logger in own) else [KeptCSV(folder)]
+    return [*own, *kept]
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value in a list, unless it is one; nothing for None."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 class KeptCSV(CSVLogger):

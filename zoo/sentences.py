@@ -4,7 +4,7 @@ import re
 
 import torch.distributed as dist
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from datamodules import DataError
 from zoo.errors import ZooError

@@ -31,6 +31,11 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         self._run_seed: int | None = None
         self._loader_states: list[dict[str, Any]] = []
 
+    @property
+    def run_seed(self) -> int | None:
+        """The seed of the training noise; None before the first step."""
+        return self._run_seed
+
     @abstractmethod
     def objective(self, draw: Draw) -> Tensor:
         """What training maximises, for each example, (B,)."""

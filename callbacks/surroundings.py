@@ -1,0 +1,31 @@
+"""What a number was measured with: versions and hardware."""
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+PACKAGES = ("vae-zoo", "torch", "pytorch-lightning", "torchmetrics", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that compute.
+
+    Example:
+        >>> sorted(versions())
+        ['numpy', 'python', 'pytorch-lightning', 'torch', 'torchmetrics', 'vae-zoo']
+    """
+    return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+
+
+def hardware(trainer: pl.Trainer, model: pl.LightningModule) -> dict[str, Any]:
+    """The device of the first rank, how many there are, and how precisely they compute."""
+    gpu = model.device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(model.device) if gpu else platform.processor() or platform.machine(),
+        "ranks": trainer.world_size,
+        "threads": torch.get_num_threads(),
+        "precision": trainer.precision,
+    }
