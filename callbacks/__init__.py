@@ -1,5 +1,6 @@
 """Callbacks: monitors of what a model does, pictures, reports, and a stop that loses nothing."""
 
+from callbacks.gradient_noise import GradientNoise
 from callbacks.keep_last import KeepLast, Stopped
 from callbacks.kl_term import KLTerm
 from callbacks.log_likelihood import LogLikelihood
@@ -11,6 +12,7 @@ from callbacks.report import Report
 from callbacks.wandb_run import WandbRun
 
 __all__ = [
+    "GradientNoise",
     "KLTerm",
     "KeepLast",
     "LogLikelihood",

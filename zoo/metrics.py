@@ -1,7 +1,7 @@
 """Metrics: sums, counts and rows in float64, so that every example counts once on any number of ranks."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -95,6 +95,7 @@ class Moments(Metric):
 
     Args:
         dim: The number of dimensions D.
+        **kwargs: Arguments of `torchmetrics.Metric`.
 
     Example:
         >>> metric = Moments(1)
@@ -107,8 +108,8 @@ class Moments(Metric):
     full_state_update = False
     moments: Tensor
 
-    def __init__(self, dim: int) -> None:
-        super().__init__()
+    def __init__(self, dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.add_state("moments", torch.zeros(3, dim, dtype=torch.float64), dist_reduce_fx=_join)
 
     def update(self, values: Tensor) -> None:
