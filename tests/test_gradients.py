@@ -154,15 +154,12 @@ MIXTURE, VAMP = partial(MixtureOfGaussians, components=2), partial(VampPrior, co
         ("gaussian", {"variance": OptimalVariance}, {"encoder", "decoder"}),
         ("bernoulli", {"posterior": CouplingFlow, "closed_form_kl": False}, {"encoder", "decoder"}),
         ("iwae", {"prior": MIXTURE}, {"encoder", "decoder", "prior"}),
-        (
-            "iwae",
-            {"prior": VAMP},
-            {"encoder", "decoder", "prior"},
-        ),  # the encoder makes this prior, and is no part of it
+        ("iwae", {"prior": VAMP}, {"encoder", "decoder", "prior"}),
         ("prior", {}, {"decoder"}),
     ],
 )
 def test_each_part_has_the_noise_of_its_own_parameters(name: str, arguments: dict[str, Any], parts: set[str]) -> None:
+    """A VampPrior is made of the encoder, which counts as the encoder alone."""
     model, x = small_model(name, **arguments), torch.rand(B, *SHAPE).round()
     expected = by_hand(model, x, draws=5)
     assert expected.keys() == parts
