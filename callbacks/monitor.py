@@ -142,3 +142,13 @@ class Monitor(pl.Callback, ABC):
 def log_split(model: Any, stage: Stage, values: dict[str, Tensor]) -> None:
     """Logs the numbers of a split, which are equal on all ranks, and so is their mean."""
     model.log_dict({f"{stage}/{name}": value for name, value in values.items()}, sync_dist=True, batch_size=1)
+
+
+def monitors(trainer: pl.Trainer) -> list[Monitor]:
+    """The monitors of a run."""
+    return [each for each in trainer.callbacks if isinstance(each, Monitor)]  # type: ignore[attr-defined]
+
+
+def details(trainer: pl.Trainer) -> Details:
+    """What the monitors of a run found that is more than a number."""
+    return {name: values for monitor in monitors(trainer) for name, values in monitor.found.items()}

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
-from callbacks.monitor import Monitor
+from callbacks.monitor import Details, details, monitors
 from callbacks.protocols import NamesPixels
 from callbacks.surroundings import hardware, versions
 from callbacks.table import as_table
@@ -70,7 +70,7 @@ class Report(pl.Callback):
         } | {name: value.item() for name, value in pl_module.report().items()}
         facts = self._facts(trainer, pl_module)
         known = {name: None if math.isnan(value) else value for name, value in metrics.items()}  # JSON has no nan
-        found = facts | {"test": known, "units": _units(trainer, known), "details": _details(trainer)}
+        found = facts | {"test": known, "units": _units(trainer, known), "details": _plain(details(trainer))}
         path = Path(trainer.default_root_dir) / "metrics.json"
         with written_whole(path) as part:
             part.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n")
@@ -102,18 +102,13 @@ class Report(pl.Callback):
         return facts | {"versions": versions(), "hardware": hardware(trainer, model)}
 
 
-def _monitors(trainer: pl.Trainer) -> list[Monitor]:
-    return [each for each in trainer.callbacks if isinstance(each, Monitor)]  # type: ignore[attr-defined]
-
-
 def _units(trainer: pl.Trainer, names: Iterable[str]) -> dict[str, str]:
     """The unit of each number, where whoever logs it says one."""
-    units = {name: unit for monitor in _monitors(trainer) for name, unit in monitor.units.items()} | UNITS
+    units = {name: unit for monitor in monitors(trainer) for name, unit in monitor.units.items()} | UNITS
     known = {name: max((each for each in units if name.startswith(each)), key=len, default=None) for name in names}
     return {name: units[beginning] for name, beginning in known.items() if beginning is not None}
 
 
-def _details(trainer: pl.Trainer) -> dict[str, Any]:
-    """What the monitors found that is more than a number."""
-    found = {name: values for monitor in _monitors(trainer) for name, values in monitor.found.items()}
-    return {name: values._asdict() if isinstance(values, Binned) else values for name, values in found.items()}
+def _plain(details: Details) -> dict[str, Any]:
+    """What JSON can hold of it, with the parts of a histogram by their names."""
+    return {name: values._asdict() if isinstance(values, Binned) else values for name, values in details.items()}

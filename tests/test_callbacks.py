@@ -12,13 +12,10 @@ import torch
 from torch import Tensor
 
 from callbacks import KeepLast, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report
-from datamodules import Grey, ImageDataModule, Images, Splits
-from tests.small import MODELS, SIZES, SmallImages, quiet_trainer, small_model
+from tests.small import MODELS, SmallImages, quiet_trainer, small_model
 from zoo import LatentVariableModel
-from zoo.runs import KeptCSV
 
 K = 7
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def evaluate(
@@ -156,40 +153,6 @@ def test_one_image_has_no_standard_error_and_is_reported(tmp_path: Path) -> None
     written = json.loads((tmp_path / "metrics.json").read_text())["test"]
     assert written["log_likelihood/se"] is None
     assert written[f"log_likelihood/{K}"] < 0
-
-
-class Vectors(ImageDataModule):
-    """Data that are no images."""
-
-    x_shape = (20,)
-
-    def load(self) -> Splits:
-        return Splits(*(Images(torch.rand(n, 20)) for n in SIZES))
-
-
-def pictures_of(folder: Path, name: str, data: ImageDataModule, *loggers: KeptCSV, **arguments: Any) -> set[str]:
-    """Trains, tests and names the pictures."""
-    trainer = quiet_trainer(folder, Pictures(n=12), logger=list(loggers), log_every_n_steps=2)
-    model = small_model(name, **arguments)
-    trainer.fit(model, datamodule=data)
-    trainer.test(model, datamodule=data, verbose=False)
-    written = list((folder / "pictures").iterdir())
-    assert all(path.read_bytes().startswith(PNG) for path in written)
-    return {path.name for path in written}
-
-
-def test_pictures_of_images(tmp_path: Path) -> None:
-    expected = {"samples.png", "reconstructions.png", "curves.png"}
-    assert pictures_of(tmp_path, "bernoulli", SmallImages(), KeptCSV(tmp_path)) == expected
-
-
-def test_pictures_of_vectors_are_curves_alone(tmp_path: Path) -> None:
-    data = Vectors(batch_size=5, pixels=Grey())
-    assert pictures_of(tmp_path, "gaussian", data, KeptCSV(tmp_path), x_shape=(20,)) == {"curves.png"}
-
-
-def test_pictures_without_a_log_have_no_curves(tmp_path: Path) -> None:
-    assert pictures_of(tmp_path, "prior", SmallImages()) == {"samples.png", "reconstructions.png"}
 
 
 @pytest.mark.parametrize("batch", [1, 4, 13])

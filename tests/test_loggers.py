@@ -65,6 +65,7 @@ def test_a_wandb_run_holds_all_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(histograms) == 2  # one of each validation
     assert summary["test/kl_per_dimension._type"] == "table-file"
     assert summary["test/kl_per_dimension.nrows"] == 3
+    assert summary["test/samples._type"] == "images/separated" and summary["test/monitors.count"] == 1
 
 
 def test_tensorboard_shows_histograms_tables_and_numbers() -> None:
@@ -76,6 +77,7 @@ def test_tensorboard_shows_histograms_tables_and_numbers() -> None:
     inactive = events.Histograms("test/log_posterior_variance_inactive")[-1].histogram_value
     assert active.num + inactive.num == 3 * 500  # units and images
     assert "test/kl_per_dimension/text_summary" in tags["tensors"]
+    assert {"test/samples", "test/monitors"} <= set(tags["images"])
     assert events.Histograms("val/log_posterior_variance_active")[-1].step == events.Scalars("val/elbo")[-1].step
     found = json.loads((RUN / "metrics.json").read_text())["test"]
     assert events.Scalars("test/elbo")[-1].value == pytest.approx(found["elbo"], rel=1e-6)

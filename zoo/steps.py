@@ -177,3 +177,12 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
 def examples(batch: Any) -> Tensor:
     """The examples of a batch: the batch itself, or the first of a tuple."""
     return batch if isinstance(batch, Tensor) else batch[0]
+
+
+def labels(batch: Any) -> Tensor:
+    """The labels of a batch, its second part where these are whole numbers, (B,); -1 throughout where it has none."""
+    x = examples(batch)
+    y = None if isinstance(batch, Tensor) or len(batch) < 2 else batch[1]
+    if isinstance(y, Tensor) and y.shape == x.shape[:1] and not y.is_floating_point():
+        return y
+    return torch.full((len(x),), -1, device=x.device)
