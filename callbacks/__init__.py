@@ -9,6 +9,7 @@ from callbacks.pictures import Pictures
 from callbacks.posterior_variance import PosteriorVariance
 from callbacks.predictions import Predictions
 from callbacks.report import Report
+from callbacks.resource_competition import ResourceCompetition
 from callbacks.wandb_run import WandbRun
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "PosteriorVariance",
     "Predictions",
     "Report",
+    "ResourceCompetition",
     "Stopped",
     "WandbRun",
 ]

@@ -1,7 +1,7 @@
 """The noise of the gradients that train encoder and decoder."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -36,6 +36,8 @@ class GradientNoise(Monitor):
     Raises:
         ZooError: n_images is below 1, or draws below 2.
     """
+
+    units: ClassVar = {"gradient_snr": "1", "gradient_variance": "nats^2"}
 
     def __init__(
         self,

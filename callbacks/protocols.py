@@ -9,6 +9,8 @@ class Weighs(Protocol):
     """A model, as a monitor sees it."""
 
     has_encoder: bool
+    shared_draws: bool
+    k: int
     latent_dim: int
     x_shape: tuple[int, ...]
 

@@ -21,6 +21,8 @@ _TERMS = {
     "aggregate_kl": ("aggregate KL", ".2f"),
     "active_units": ("active units", ".0f"),
     "posterior_variance/active": ("posterior variance of active units", ".3g"),
+    "competition/information": ("information in the shared draws", ".2f"),
+    "competition/information/ceiling": ("its ceiling, log k", ".2f"),
 }
 
 _WEIGHTS = {

@@ -13,7 +13,17 @@ from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, TQDMProgre
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import WandbLogger
 
-from callbacks import KeepLast, KLTerm, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report, WandbRun
+from callbacks import (
+    KeepLast,
+    KLTerm,
+    LogLikelihood,
+    Pictures,
+    PosteriorVariance,
+    Predictions,
+    Report,
+    ResourceCompetition,
+    WandbRun,
+)
 from zoo import checkpoints, runs
 from zoo.arguments import Typed, model_options, only_named_imports, refuse_conflicts, with_defaults
 from zoo.errors import ZooError
@@ -27,6 +37,7 @@ CALLBACKS = {
     "log_likelihood": LogLikelihood,
     "kl_term": KLTerm,
     "posterior_variance": PosteriorVariance,
+    "resource_competition": ResourceCompetition,
     "pictures": Pictures,
     "predictions": Predictions,
 }
