@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torchmetrics import Metric
@@ -14,7 +15,7 @@ from callbacks.protocols import Weighs
 from zoo.checks import check_counts
 from zoo.draw import Draw
 from zoo.histogram import Binned
-from zoo.steps import examples
+from zoo.steps import examples, labels
 
 Stage = Literal["val", "test"]
 
@@ -33,6 +34,7 @@ class Monitor(pl.Callback, ABC):
 
     Attributes:
         data: The data module that is watched, if there is one.
+        labels: The labels of the batch that is taken in, (B,); -1 for an example that has none.
         found: The `details` of the last split.
         note: What a reader of the test should know before believing its numbers; printed at its end.
 
@@ -48,6 +50,7 @@ class Monitor(pl.Callback, ABC):
             check_counts(every_n_epochs=every_n_epochs)
         self.stages, self.every_n_epochs = tuple(stages), every_n_epochs
         self.data: Any = None
+        self.labels = torch.empty(0)
         self.found: Details = {}
         self.note = ""
         self._rank, self._ranks = 0, 1
@@ -130,6 +133,7 @@ class Monitor(pl.Callback, ABC):
 
     def _feed(self, model: Any, draw: Draw, batch: Any) -> None:
         if self._metrics:
+            self.labels = labels(batch)
             self.update(model, draw, examples(batch))
 
     def _finish(self, trainer: pl.Trainer, model: Any, stage: Stage) -> None:

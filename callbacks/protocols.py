@@ -1,5 +1,6 @@
 """All that callbacks know of models and data."""
 
+from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -19,8 +20,21 @@ class Weighs(Protocol):
         """How many values a pixel can have, where p(x|z) is a probability of pixels and no density."""
         ...
 
+    def codes(self, x: Tensor) -> Tensor:
+        """Where a batch stands in the latent space, (B, latent_dim)."""
+        ...
+
     def log_weights(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
         """The log-weights of k draws, (k, B)."""
+        ...
+
+
+@runtime_checkable
+class GivesTraining(Protocol):
+    """Data that give training examples to what is fitted to their codes."""
+
+    def training_batches(self, n: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields n examples, or all of them, and their labels (-1 for none): the same on every rank."""
         ...
 
 

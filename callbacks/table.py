@@ -23,6 +23,8 @@ _TERMS = {
     "posterior_variance/active": ("posterior variance of active units", ".3g"),
     "competition/information": ("information in the shared draws", ".2f"),
     "competition/information/ceiling": ("its ceiling, log k", ".2f"),
+    "code_quality/linear_probe": ("right by a linear probe of the codes", ".1%"),
+    "code_quality/nearest_neighbours": ("right by the nearest codes", ".1%"),
 }
 
 _WEIGHTS = {

@@ -3,6 +3,7 @@
 import math
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from functools import cached_property
 from typing import ClassVar
 
@@ -181,6 +182,23 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if self.pixels.anew:
             images = self.pixels.freeze(images, generator)
         return intensity(images).to(torch.get_default_dtype())
+
+    def training_batches(self, n: int) -> Iterator[Batch]:
+        """Yields training examples with their labels as a model sees them, for what is fitted to their codes.
+
+        Which they are, their order and the draw of their pixels are the same in every run and on every rank. The
+        batches of training, their order and their noise are left as they are.
+
+        Args:
+            n: How many; all, where there are fewer.
+        """
+        check_count("the number of examples", n)
+        generator = Generator().manual_seed(mix(4))
+        index = torch.randperm(self.splits.train.size, generator=generator)[:n]
+        for rows in index.split(self.eval_batch_size):
+            part = self.splits.train.at(rows)
+            images = self.pixels.freeze(part.stored, generator) if self.pixels.anew else part.stored
+            yield self.on_after_batch_transfer(Stored(images, part.labels, DRAWN), 0)
 
     @property
     def pixels_name(self) -> str:

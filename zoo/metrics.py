@@ -115,7 +115,7 @@ class Moments(Metric):
     def update(self, values: Tensor) -> None:
         """Takes in a batch, (B, D)."""
         values = values.detach().double()
-        mean = values.mean(0)
+        mean = values.sum(0) / max(len(values), 1)  # a batch may be empty
         batch = torch.stack([torch.full_like(mean, len(values)), mean, (values - mean).square().sum(0)])
         self.moments = _join(torch.stack([self.moments, batch]))
 

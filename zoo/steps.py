@@ -180,7 +180,12 @@ def examples(batch: Any) -> Tensor:
 
 
 def labels(batch: Any) -> Tensor:
-    """The labels of a batch, its second part where these are whole numbers, (B,); -1 throughout where it has none."""
+    """The labels of a batch, (B,): its second part where these are whole numbers; -1 throughout where it has none.
+
+    Example:
+        >>> labels((torch.zeros(2, 5), torch.tensor([7, 4]))), labels(torch.zeros(2, 5))
+        (tensor([7, 4]), tensor([-1, -1]))
+    """
     x = examples(batch)
     y = None if isinstance(batch, Tensor) or len(batch) < 2 else batch[1]
     if isinstance(y, Tensor) and y.shape == x.shape[:1] and not y.is_floating_point():

@@ -28,7 +28,6 @@ from zoo.files import written_whole
 from zoo.metrics import Moments
 from zoo.noise import fingerprint
 from zoo.priors import StandardNormal
-from zoo.steps import labels
 
 POINTS = 5000
 """How many codes the latent plane shows, at most."""
@@ -79,17 +78,13 @@ class Pictures(Monitor):
         self._images, self._codes, self._moments = BottomK(self.n), BottomK(POINTS), Moments(model.latent_dim)
         return [self._images, *([self._codes, self._moments] if model.has_encoder else [])]
 
-    def _feed(self, model: Any, draw: Draw, batch: Any) -> None:
-        self._labels = labels(batch)
-        super()._feed(model, draw, batch)
-
     def update(self, model: Weighs, draw: Draw, x: Tensor) -> None:
         """Keeps examples of a batch, and the means of their posteriors."""
         keys = fingerprint(x)
         self._images.update(keys, x)
         if model.has_encoder:
             codes = draw.q.mean.double()
-            self._codes.update(keys, torch.cat([codes, self._labels[:, None]], 1))
+            self._codes.update(keys, torch.cat([codes, self.labels[:, None]], 1))
             self._moments.update(codes)
 
     def compute(self, model: Weighs) -> dict[str, Tensor]:
