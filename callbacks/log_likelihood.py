@@ -18,6 +18,7 @@ from zoo.estimators import bits_per_dimension
 from zoo.importance import FEWEST_DRAWS, effective_sample_size, jvi1, khat_threshold, pareto_khat, relative_error
 from zoo.metrics import Examples
 from zoo.objectives import logmeanexp
+from zoo.proposals import Proposal
 
 DIAGNOSTICS = ("ess", "khat")
 """What is known of the weights of an image, and logged as quantiles over images."""
@@ -26,8 +27,8 @@ QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
 """Those quantiles, by their names."""
 
 DOUBTFUL = (
-    "note: L_{k} is not to be trusted for {above} of {n} images, where Pareto k̂ is above {threshold:.2f}: a few rare "
-    "draws may make most of it, so take more of them, or a proposal that covers the posterior better."
+    "note: L_{k}{whose} is not to be trusted for {above} of {n} images, where Pareto k̂ is above {threshold:.2f}: a few "
+    "rare draws may make most of it, so take more of them, or a proposal that covers the posterior better."
 )
 
 
@@ -41,9 +42,10 @@ class LogLikelihood(Monitor):
     Pareto k̂ of the weights, as quantiles over images: see `zoo.importance`. A test ends with a sentence where k̂ says
     that the estimate is not to be trusted.
 
-    The same model gives the same numbers whatever the batch size and the number of ranks. A model without an
-    encoder draws from its prior; its number is named `log_likelihood_prior_proposal`, since it is far below
-    log p(x) and must not be compared with the others.
+    The same model gives the same numbers whatever the batch size and the number of ranks. Where z is not drawn from
+    q(z|x), all names say from what: `log_likelihood_widened_proposal`, `ess_widened_proposal` and so on. So do those of
+    a model without an encoder, which draws from its prior: `log_likelihood_prior_proposal` is far below log p(x) and
+    must not be compared with the others.
 
     Where they are defined, for a probability of pixels or a density of dequantised ones, it gives bits per dimension.
 
@@ -52,9 +54,11 @@ class LogLikelihood(Monitor):
         stages: Where it watches: in validation (`val`), in `test` or in both.
         every_n_epochs: In validation, how often.
         n_images: In validation, how many of the first images of the split; by default all. A test takes all.
+        proposal: What z is drawn from; by default q(z|x), or the prior where there is no encoder.
 
     Raises:
-        ZooError: A k or n_images is below 1, no k is given, or there are fewer images than ranks.
+        ZooError: A k or n_images is below 1, no k is given, there are fewer images than ranks, or two of these monitors
+            would log the same names.
     """
 
     units: ClassVar = {
@@ -72,6 +76,7 @@ class LogLikelihood(Monitor):
         stages: Sequence[Stage] = ("test",),
         every_n_epochs: int = 1,
         n_images: int | None = None,
+        proposal: Proposal | None = None,
     ) -> None:
         super().__init__(stages, every_n_epochs)
         self.ks = tuple(sorted({k} if isinstance(k, int) else set(k)))
@@ -79,7 +84,16 @@ class LogLikelihood(Monitor):
             raise ZooError(f"k is {k}, where at least one draw was expected.")
         if n_images is not None:
             check_counts(n_images=n_images)
-        self.n_images = n_images
+        self.n_images, self.proposal = n_images, proposal
+
+    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        """Refuses two monitors of the same names, which Lightning would log the mean of."""
+        for other in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(other, LogLikelihood) and other is not self and self._shares_names(other, pl_module):
+                raise ZooError(
+                    "two LogLikelihood monitors would log numbers of the same names: give one other stages or another "
+                    "kind of proposal, or several k to one alone."
+                )
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begins anew, with this rank's share of the first images."""
@@ -101,13 +115,13 @@ class LogLikelihood(Monitor):
         x = x[: self._left]
         if len(x):
             self._left -= len(x)
-            self._examples.update(_of_each(model.log_weights(x, self.ks[-1]), self.ks))
+            self._examples.update(_of_each(model.log_weights(x, self.ks[-1], proposal=self.proposal), self.ks))
 
     def compute(self, model: Weighs) -> dict[str, Tensor]:
         """Means, quantiles and the standard error over the split, and the mean as bits per dimension."""
         k = self.ks[-1]
         each = {name: column.reshape(-1) for name, column in self._examples.compute().items()}  # (N,), also for one
-        own = "" if model.has_encoder else "_prior_proposal"
+        whose = self._whose(model)
         log_p = each[f"log_likelihood/{k}"]
         error = (log_p.var(correction=0) / (len(log_p) - 1)).sqrt()  # nan for one image
         values = _over_examples(each) | {"log_likelihood/se": error}
@@ -116,11 +130,20 @@ class LogLikelihood(Monitor):
             above = ~(each["khat"] <= threshold)  # also where the weights are no numbers
             values["khat/above"] = above.double().mean()
             if above.any():
-                self.note = DOUBTFUL.format(k=k, above=int(above.sum()), n=len(above), threshold=threshold)
+                of = f" of the {whose} proposal" if whose else ""
+                self.note = DOUBTFUL.format(k=k, whose=of, above=int(above.sum()), n=len(above), threshold=threshold)
         levels = _levels(model, self.data)
         if levels is not None:
             values[f"bits_per_dimension/{k}"] = bits_per_dimension(log_p.mean(), math.prod(model.x_shape), levels)
-        return {_owned(name, own): value for name, value in values.items()}
+        return {_owned(name, whose): value for name, value in values.items()}
+
+    def _shares_names(self, other: "LogLikelihood", model: Weighs) -> bool:
+        return self._whose(model) == other._whose(model) and not {*self.stages}.isdisjoint(other.stages)
+
+    def _whose(self, model: Weighs) -> str:
+        """What the draws are those of, in one word; none for q(z|x)."""
+        own = "" if model.has_encoder else "prior"
+        return own if self.proposal is None else self.proposal.name
 
 
 def _of_each(log_w: Tensor, ks: Sequence[int]) -> dict[str, Tensor]:
@@ -145,10 +168,15 @@ def _over_examples(each: dict[str, Tensor]) -> dict[str, Tensor]:
     return values
 
 
-def _owned(name: str, own: str) -> str:
-    """The name of a number; what is an estimate of log p(x) says whose draws it is made of."""
+def _owned(name: str, whose: str) -> str:
+    """The name of a number, which says whose draws it is made of where they are not those of q(z|x).
+
+    Example:
+        >>> _owned("ess/median", "widened"), _owned("ess/median", "")
+        ('ess_widened_proposal/median', 'ess/median')
+    """
     family, slash, rest = name.partition("/")
-    return name if family in DIAGNOSTICS else family + own + slash + rest
+    return family + (f"_{whose}_proposal" if whose else "") + slash + rest
 
 
 def _levels(model: Weighs, data: Any) -> int | None:

@@ -5,6 +5,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from zoo.proposals import Proposal
+
 
 class Weighs(Protocol):
     """A model, as a monitor sees it."""
@@ -24,7 +26,7 @@ class Weighs(Protocol):
         """Where a batch stands in the latent space, (B, latent_dim)."""
         ...
 
-    def log_weights(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
+    def log_weights(self, x: Tensor, k: int, chunk: int | None = None, proposal: Proposal | None = None) -> Tensor:
         """The log-weights of k draws, (k, B)."""
         ...
 

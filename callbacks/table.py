@@ -1,5 +1,6 @@
 """The table that a test ends with."""
 
+import re
 from typing import Any
 
 from rich.table import Table
@@ -33,6 +34,9 @@ _WEIGHTS = {
     "khat/above": ("images with k̂ above its threshold", ".1%"),
 }
 
+_OWNED = re.compile(r"(.+?)(?:_([^_]+)_proposal)?")
+"""A name before its slash: of what, and whose draws it is made of where they are not the encoder's."""
+
 
 def as_table(facts: dict[str, Any], metrics: dict[str, float]) -> Table:
     """Lays facts and metrics out as a table, in nats."""
@@ -44,7 +48,7 @@ def as_table(facts: dict[str, Any], metrics: dict[str, float]) -> Table:
     for name, (words, form) in _TERMS.items():
         if name in metrics:
             table.add_row(words + (label if name.startswith("elbo") else ""), format(metrics[name], form))
-    for row in _estimates(metrics, label):
+    for row in _estimates(metrics):
         table.add_row(*row)
     for name in ("k", "pixels", "parameters", "epochs", "steps", "images_per_second"):
         if name in facts:
@@ -56,23 +60,25 @@ def as_table(facts: dict[str, Any], metrics: dict[str, float]) -> Table:
     return table
 
 
-def _estimates(metrics: dict[str, float], label: str) -> list[tuple[str, str]]:
+def _estimates(metrics: dict[str, float]) -> list[tuple[str, str]]:
     """The rows of what estimates log p(x), and of the weights behind it; an error is that of its largest k."""
     rows = []
     for name, value in metrics.items():
-        family, _, k = name.partition("/")
+        family, slash, k = name.partition("/")
+        kind, whose = _OWNED.fullmatch(family).groups()  # type: ignore[union-attr]
+        label = f" ({whose} proposal)" if whose else ""
         if family.startswith("log_likelihood") and k.isdigit():
             largest = max((other for other in metrics if other.startswith(f"{family}/")), key=_draws)
             error = f" ± {metrics[f'{family}/se']:.2f}" if name == largest else ""
             cut = ", inactive units cut" if family.endswith("_cut") else ""
             rows.append((f"log-likelihood, k = {k}{label}{cut}", f"{value:.2f}{error}"))
-        elif family.startswith("jvi1"):
+        elif kind == "jvi1":
             rows.append((f"JVI-1, no bound{label}", f"{value:.2f}"))
-        elif family.startswith("bits_per_dimension"):
+        elif kind == "bits_per_dimension":
             rows.append((f"bits per dimension, k = {k}{label}", f"{value:.3f}"))
-        elif name in _WEIGHTS:
-            words, form = _WEIGHTS[name]
-            rows.append((words, format(value, form)))
+        elif kind + slash + k in _WEIGHTS:
+            words, form = _WEIGHTS[kind + slash + k]
+            rows.append((words + label, format(value, form)))
     return rows
 
 

@@ -26,6 +26,7 @@ from zoo.objectives import elbo, elbo_mc, iwae, logmeanexp
 from zoo.optimizers import BurdaSchedule, FusedAdam
 from zoo.posteriors import CouplingFlow, DiagonalGaussian, FullGaussian, Posterior
 from zoo.priors import MixtureOfGaussians, Prior, StandardNormal, VampPrior
+from zoo.proposals import Defensive, Proposal, Refitted, Widened
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,7 @@ __all__ = [
     "ConvEncoder",
     "CouplingFlow",
     "DecodedVariance",
+    "Defensive",
     "DiagonalGaussian",
     "DiscretisedLogistic",
     "Draw",
@@ -62,10 +64,13 @@ __all__ = [
     "Posterior",
     "Prior",
     "PriorSampling",
+    "Proposal",
+    "Refitted",
     "StandardNormal",
     "StudentT",
     "VampPrior",
     "Variance",
+    "Widened",
     "bits_per_dimension",
     "elbo",
     "elbo_mc",

@@ -1,8 +1,10 @@
 """Distributions over z that torch lacks, and KL terms between those that it has."""
 
 import math
+from collections.abc import Sequence
 
-from torch import Tensor
+import torch
+from torch import Size, Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 from torch.distributions.kl import register_kl
 
@@ -12,6 +14,28 @@ from zoo.distances import square_distance
 def diagonal_normal(mean: Tensor, std: Tensor) -> Independent:
     """N(mean, diag std²) over the last axis, not validated: validation would cost more than the step it guards."""
     return Independent(Normal(mean, std, validate_args=False), 1, validate_args=False)
+
+
+class Choice(Categorical):
+    """A categorical distribution that draws by uniform numbers, as evaluation noise asks: see `zoo.noise`.
+
+    Args:
+        logits: The logits, (C,).
+
+    Example:
+        >>> Choice(torch.tensor([0.0, 9.0])).sample(Size([5, 4])).shape
+        torch.Size([5, 4])
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__(logits=logits, validate_args=False)
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Draws: the number of the first one up to which the probabilities add up to a uniform number."""
+        below = self.probs.cumsum(-1)[:-1]  # all but the last, whose sum may round to less than 1
+        return torch.searchsorted(
+            below, torch.rand(Size(sample_shape), dtype=below.dtype, device=below.device), right=True
+        )
 
 
 class GaussianMixture(MixtureSameFamily):
@@ -33,8 +57,13 @@ class GaussianMixture(MixtureSameFamily):
 
     def __init__(self, logits: Tensor, mean: Tensor, std: Tensor) -> None:
         parts = diagonal_normal(mean, std)
-        super().__init__(Categorical(logits=logits, validate_args=False), parts, validate_args=False)
+        super().__init__(Choice(logits), parts, validate_args=False)
         self._mean, self._std = mean, std
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Draws of the Gaussians that are chosen alone, where torch's mixture would draw of all C."""
+        chosen = self.mixture_distribution.sample(Size(sample_shape))
+        return diagonal_normal(self._mean[chosen], self._std[chosen]).sample()
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-density of points (..., D)."""

@@ -14,6 +14,7 @@ from zoo.draw import Draw
 from zoo.estimators import draws_at_once, evaluating, streamed_logmeanexp
 from zoo.noise import ExampleNoise, fingerprint
 from zoo.priors import Prior
+from zoo.proposals import Proposal
 from zoo.steps import LightningSteps
 
 
@@ -48,7 +49,7 @@ class DrawingModel(LightningSteps):
         """k draws of the proposal for each example of x (B, *x_shape); the model's own k by default."""
         q = self.encode(x)
         z = q.rsample(torch.Size([self.k if k is None else k]))  # (k, B, D), or (k, 1, D)
-        return Draw(q, self.prior(self.encode), z, self._log_px(x, z))
+        return Draw(q, self.prior(self.encode), z, self.log_px(x, z))
 
     @final
     @torch.no_grad()
@@ -58,22 +59,23 @@ class DrawingModel(LightningSteps):
             return self.draw(x)
 
     @final
-    def log_weights(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
+    def log_weights(self, x: Tensor, k: int, chunk: int | None = None, proposal: Proposal | None = None) -> Tensor:
         """The log-weights of k draws under evaluation noise, (k, B): see `Draw.log_w`.
 
         Args:
             x: A batch, (B, *x_shape).
             k: The number of draws, honoured exactly.
             chunk: How many draws are decoded at once; the weights do not depend on it.
+            proposal: What z is drawn from; by default q(z|x).
 
         Raises:
-            ZooError: k is below 1, or x is no data for the likelihood.
+            ZooError: k is below 1, x is no data for the likelihood, or the proposal does not go with q(z|x).
         """
         with evaluating(self):
-            return torch.cat(list(self._weigh(x, k, chunk)))
+            return torch.cat(list(self._weigh(x, k, chunk, proposal)))
 
     @final
-    def log_likelihood(self, x: Tensor, k: int, chunk: int | None = None) -> Tensor:
+    def log_likelihood(self, x: Tensor, k: int, chunk: int | None = None, proposal: Proposal | None = None) -> Tensor:
         """The k-draw estimate of log p(x), in expectation a lower bound: (B,), in nats and float64.
 
         A function of the weights, of x and of k alone: its noise follows each example, so neither the batch nor
@@ -83,49 +85,64 @@ class DrawingModel(LightningSteps):
             x: A batch, (B, *x_shape).
             k: The number of draws, honoured exactly.
             chunk: How many draws are decoded at once.
+            proposal: What z is drawn from; by default q(z|x).
 
         Raises:
-            ZooError: k is below 1, or x is no data for the likelihood.
+            ZooError: k is below 1, x is no data for the likelihood, or the proposal does not go with q(z|x).
         """
         with evaluating(self):
-            return streamed_logmeanexp(self._weigh(x, k, chunk))
+            return streamed_logmeanexp(self._weigh(x, k, chunk, proposal))
+
+    @final
+    def own_proposal(self, x: Tensor) -> Distribution:
+        """q(z|x): batch (B,), event (D,), also where the examples of a batch share their draws."""
+        q = self.encode(x)
+        return q.expand(torch.Size([len(x)])) if self.shared_draws else q
 
     def _keys(self, x: Tensor) -> Tensor:
         """What the evaluation noise is a function of: the example, or nothing where the draws are shared."""
         return torch.zeros(1, dtype=torch.int64, device=x.device) if self.shared_draws else fingerprint(x)
 
     @final
-    def evaluation_codes(self, x: Tensor, k: int, chunk: int | None = None) -> Iterator[tuple[Distribution, Tensor]]:
-        """q(z|x) of one encoding of x, beside chunks of k draws of it under evaluation noise, (chunk, B, D).
+    def evaluation_codes(
+        self, x: Tensor, k: int, chunk: int | None = None, proposal: Proposal | None = None
+    ) -> Iterator[tuple[Distribution, Tensor]]:
+        """The proposal, made once, beside chunks of k draws of it under evaluation noise, (chunk, B, D).
+
+        Each example has its own draws, also where a batch shares them in training: a mean over examples has a standard
+        error then.
 
         Args:
             x: A batch, (B, *x_shape).
             k: The number of draws, honoured exactly.
             chunk: How many draws come at once; they do not depend on it.
+            proposal: What z is drawn from; by default q(z|x).
 
         Raises:
-            ZooError: k is below 1, or x is no data for the likelihood.
+            ZooError: k is below 1, x is no data for the likelihood, or the proposal does not go with q(z|x).
         """
         self.check(x)
         if chunk is None:
             chunk = draws_at_once(max(self.draw_size(len(x), len(x)), len(x) * self.prior.width))
         check_counts(k=k, chunk=chunk)
-        q, keys = self.encode(x), fingerprint(x)
-        if self.shared_draws:  # a mean over examples has a standard error where each has its own draws
-            q = q.expand(torch.Size([len(x)]))
+        q, keys = self.own_proposal(x) if proposal is None else proposal(self, x), fingerprint(x)
         for first in range(0, k, chunk):
             with ExampleNoise(keys, first):
                 z = q.rsample(torch.Size([min(chunk, k - first)]))
             yield q, z
 
-    def _weigh(self, x: Tensor, k: int, chunk: int | None) -> Iterator[Tensor]:
+    def _weigh(self, x: Tensor, k: int, chunk: int | None, proposal: Proposal | None = None) -> Iterator[Tensor]:
         """Log-weights of k draws in chunks, (chunk, B)."""
         p = self.prior(self.encode)
-        for q, z in self.evaluation_codes(x, k, chunk):
-            yield Draw(q, p, z, self._log_px(x, z)).log_w
+        for q, z in self.evaluation_codes(x, k, chunk, proposal):
+            yield Draw(q, p, z, self.log_px(x, z)).log_w
 
-    def _log_px(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x|z), (k, B), decoding so many draws at once that memory grows as k (B + D), not as k pixels."""
+    @final
+    def log_px(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z) of z (k, B, D) or (k, 1, D), (k, B).
+
+        So many draws are decoded at once that memory grows as k (B + D), and not as k pixels.
+        """
 
         def log_px(z: Tensor) -> Tensor:
             return self.decode(z).log_prob(x)

@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal
 
 from zoo.checks import check_counts
-from zoo.distributions import GaussianMixture
+from zoo.distributions import Choice, GaussianMixture
 from zoo.errors import ZooError
 from zoo.networks import Shape, full_precision
 from zoo.priors.base import Encode, Prior
@@ -47,7 +47,7 @@ class VampPrior(Prior):
         logits = full_precision(self.pseudo_inputs.new_zeros(self.n_examples))
         if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
             return GaussianMixture(logits, q.mean, q.stddev)
-        return MixtureSameFamily(Categorical(logits=logits, validate_args=False), q, validate_args=False)
+        return MixtureSameFamily(Choice(logits), q, validate_args=False)
 
     @torch.no_grad()
     def start_at(self, x: Tensor) -> None:

@@ -1,0 +1,52 @@
+"""What a proposal is: what z is drawn from to estimate log p(x)."""
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from zoo.priors import Prior
+
+
+class Proposing(Protocol):
+    """A model, as a proposal sees it."""
+
+    prior: Prior
+
+    def encode(self, x: Tensor) -> Distribution:
+        """q(z|x)."""
+        ...
+
+    def own_proposal(self, x: Tensor) -> Distribution:
+        """q(z|x): batch (B,), event (D,), also where the examples share their draws."""
+        ...
+
+    def log_px(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z) of z (k, B, D), (k, B), in bounded memory."""
+        ...
+
+
+class Proposal(ABC):
+    r"""From a model and examples to r(z|x), which z is drawn from in place of q(z|x).
+
+    .. math:: L_k = \log \frac{1}{k} \sum_i \frac{p(x|z_i)\, p(z_i)}{r(z_i|x)}, \qquad z_i \sim r(z|x)
+
+    Whatever r is, :math:`L_k` is in expectation a lower bound of log p(x), as long as the noise that makes r is not
+    that of its draws. A proposal that covers the posterior better gives a tighter one, and weights to be trusted.
+
+    Example:
+        >>> import torch, zoo
+        >>> model = zoo.BernoulliVAE(x_shape=(1, 5, 4), latent_dim=3)
+        >>> model.log_likelihood(torch.ones(7, 1, 5, 4), k=10, proposal=zoo.Widened(2.0)).shape
+        torch.Size([7])
+    """
+
+    @property
+    def name(self) -> str:
+        """One word for it, which the names of its numbers carry."""
+        return type(self).__name__.lower()
+
+    @abstractmethod
+    def __call__(self, model: Proposing, x: Tensor) -> Distribution:
+        """Makes r(z|x) of examples (B, *x_shape): batch (B,), event (D,), drawn from by ``rsample``."""
