@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-_TERMS = {
+TERMS = {
     "objective": ("objective", ".2f"),
     "bound": ("bound", ".2f"),
     "elbo": ("ELBO", ".2f"),
@@ -28,13 +28,13 @@ _TERMS = {
     "code_quality/nearest_neighbours": ("right by the nearest codes", ".1%"),
 }
 
-_WEIGHTS = {
+WEIGHTS = {
     "ess/median": ("effective draws, median", ".1f"),
     "khat/median": ("Pareto k̂, median", ".2f"),
     "khat/above": ("images with k̂ above its threshold", ".1%"),
 }
 
-_OWNED = re.compile(r"(.+?)(?:_([^_]+)_proposal)?")
+OWNED = re.compile(r"(.+?)(?:_([^_]+)_proposal)?")
 """A name before its slash: of what, and whose draws it is made of where they are not the encoder's."""
 
 
@@ -45,7 +45,7 @@ def as_table(facts: dict[str, Any], metrics: dict[str, float]) -> Table:
     table = Table(title=title, min_width=len(title))
     table.add_column("what")
     table.add_column("value", justify="right")
-    for name, (words, form) in _TERMS.items():
+    for name, (words, form) in TERMS.items():
         if name in metrics:
             table.add_row(words + (label if name.startswith("elbo") else ""), format(metrics[name], form))
     for row in _estimates(metrics):
@@ -65,7 +65,7 @@ def _estimates(metrics: dict[str, float]) -> list[tuple[str, str]]:
     rows = []
     for name, value in metrics.items():
         family, slash, k = name.partition("/")
-        kind, whose = _OWNED.fullmatch(family).groups()  # type: ignore[union-attr]
+        kind, whose = OWNED.fullmatch(family).groups()  # type: ignore[union-attr]
         label = f" ({whose} proposal)" if whose else ""
         if family.startswith("log_likelihood") and k.isdigit():
             largest = max((other for other in metrics if other.startswith(f"{family}/")), key=_draws)
@@ -76,8 +76,8 @@ def _estimates(metrics: dict[str, float]) -> list[tuple[str, str]]:
             rows.append((f"JVI-1, no bound{label}", f"{value:.2f}"))
         elif kind == "bits_per_dimension":
             rows.append((f"bits per dimension, k = {k}{label}", f"{value:.3f}"))
-        elif kind + slash + k in _WEIGHTS:
-            words, form = _WEIGHTS[kind + slash + k]
+        elif kind + slash + k in WEIGHTS:
+            words, form = WEIGHTS[kind + slash + k]
             rows.append((words + label, format(value, form)))
     return rows
 

@@ -17,9 +17,8 @@ SEED = 1
 """The seed of the noise of the fit; that of the estimate is 0."""
 
 ADAM = {"betas": (0.9, 0.95), "eps": 0.1}
-"""How Adam goes: it forgets a bad start before its end, and near the top, where the slope in units of the standard
-deviation is below 0.1, its steps shrink with the slope: by default the former lasts for 1000 steps, and the latter fall
-with the rate alone."""
+"""By its defaults Adam would remember the slopes of a bad start for 1000 steps, and near the top, however small the
+slope, make steps as long as the rate. A slope of 0.1 is small here, where z is in units of a standard deviation."""
 
 
 class Refitted(Proposal):
