@@ -52,7 +52,8 @@ class LogLikelihood(Monitor):
     Args:
         k: The number of draws, or several.
         stages: Where it watches: in validation (`val`), in `test` or in both.
-        every_n_epochs: In validation, how often.
+        every_n_epochs: In validation, how often; None for ten times a run.
+        val_k: In validation, the number of draws, or several; by default as many as in a test.
         n_images: In validation, how many of the first images of the split; by default all. A test takes all.
         proposal: What z is drawn from; by default q(z|x), or the prior where there is no encoder.
 
@@ -74,14 +75,17 @@ class LogLikelihood(Monitor):
         self,
         k: int | Sequence[int] = (1, 10, 100, 1000),
         stages: Sequence[Stage] = ("test",),
-        every_n_epochs: int = 1,
+        every_n_epochs: int | None = 1,
+        val_k: int | Sequence[int] | None = None,
         n_images: int | None = None,
         proposal: Proposal | None = None,
     ) -> None:
         super().__init__(stages, every_n_epochs)
-        self.ks = tuple(sorted({k} if isinstance(k, int) else set(k)))
-        if not self.ks or self.ks[0] < 1:
-            raise ZooError(f"k is {k}, where at least one draw was expected.")
+        test_ks = _sorted("k", k)
+        self.ks: dict[Stage, tuple[int, ...]] = {
+            "val": test_ks if val_k is None else _sorted("val_k", val_k),
+            "test": test_ks,
+        }
         if n_images is not None:
             check_counts(n_images=n_images)
         self.n_images, self.proposal = n_images, proposal
@@ -98,12 +102,18 @@ class LogLikelihood(Monitor):
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begins anew, with this rank's share of the first images."""
         super().on_validation_epoch_start(trainer, pl_module)
+        self._ks = self.ks["val"]
         if self._metrics and self.n_images is not None:
             if self.n_images < trainer.world_size:
                 raise ZooError(
                     f"n_images is {self.n_images} for {trainer.world_size} ranks: give at least one image to each."
                 )
             self._left = self.own_share(self.n_images)
+
+    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Begins anew, with all images."""
+        super().on_test_epoch_start(trainer, pl_module)
+        self._ks = self.ks["test"]
 
     def metrics(self, model: Weighs) -> list[Metric]:
         """What is known of each example of the split."""
@@ -115,11 +125,11 @@ class LogLikelihood(Monitor):
         x = x[: self._left]
         if len(x):
             self._left -= len(x)
-            self._examples.update(_of_each(model.log_weights(x, self.ks[-1], proposal=self.proposal), self.ks))
+            self._examples.update(_of_each(model.log_weights(x, self._ks[-1], proposal=self.proposal), self._ks))
 
     def compute(self, model: Weighs) -> dict[str, Tensor]:
         """Means, quantiles and the standard error over the split, and the mean as bits per dimension."""
-        k = self.ks[-1]
+        k = self._ks[-1]
         each = {name: column.reshape(-1) for name, column in self._examples.compute().items()}  # (N,), also for one
         whose = self._whose(model)
         log_p = each[f"log_likelihood/{k}"]
@@ -144,6 +154,14 @@ class LogLikelihood(Monitor):
         """What the draws are those of, in one word; none for q(z|x)."""
         own = "" if model.has_encoder else "prior"
         return own if self.proposal is None else self.proposal.name
+
+
+def _sorted(name: str, k: int | Sequence[int]) -> tuple[int, ...]:
+    """Numbers of draws, each once, the largest last."""
+    ks = tuple(sorted({k} if isinstance(k, int) else set(k)))
+    if not ks or ks[0] < 1:
+        raise ZooError(f"{name} is {k}, where at least one draw was expected.")
+    return ks
 
 
 def _of_each(log_w: Tensor, ks: Sequence[int]) -> dict[str, Tensor]:

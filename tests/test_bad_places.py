@@ -28,7 +28,7 @@ REFUSED = {
     # what is typed, with places below a file, where not even root can make a folder: what the sentence says
     f"fit {ARRAYS} --trainer.default_root_dir=images.npy/runs": "name another with --trainer.default_root_dir",
     f"{TRAIN} --checkpoint.dirpath=images.npy/kept": "images.npy/kept/best.ckpt cannot be written",
-    f"{TRAIN} --pictures.folder=images.npy/drawn": "images.npy/drawn cannot be read or written (Not a directory)",
+    f"{TRAIN} --pictures.folder=images.npy/drawn": "images.npy/drawn/samples.png cannot be written (Not a directory)",
     f"predict {TRAINED} --predictions.k=1 --predictions.path=images.npy/x.npz": "images.npy/x.npz cannot be written",
     f"predict {TRAINED} --predictions.k=1 --predictions.path=folder": "folder is no file",
     f"test {TRAINED.replace('trained', 'misfit')}": "the weights do not fit the model",

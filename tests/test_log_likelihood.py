@@ -1,5 +1,6 @@
 """The log-likelihood of a split for several k at once, what is said of its weights, and on any number of ranks."""
 
+import csv
 import json
 import math
 import re
@@ -22,6 +23,7 @@ from zoo.cli import main
 from zoo.errors import ZooError
 from zoo.importance import effective_sample_size, jvi1, khat_threshold, pareto_khat, relative_error
 from zoo.metrics import Examples
+from zoo.runs import KeptCSV
 
 KS = (1, 7, 30)
 N = SIZES[2]
@@ -116,6 +118,17 @@ def test_a_validation_takes_the_first_images_and_a_test_takes_all(tmp_path: Path
         found = evaluate(tmp_path, model, LogLikelihood(30, ("val", "test"), n_images=n), batch, stage)
         assert found["log_likelihood/30"] == pytest.approx(float(logmeanexp(expected).mean()), abs=1e-10)
         assert found["khat/q95"] == pytest.approx(quantiles("", pareto_khat(expected))["/q95"], abs=1e-10)
+
+
+@pytest.mark.parametrize(("epochs", "at"), [(23, [*range(1, 22, 2)]), (4, [0, 1, 2, 3])])
+def test_a_run_watches_about_ten_times_with_draws_of_their_own(tmp_path: Path, epochs: int, at: list[int]) -> None:
+    monitor = LogLikelihood(5, ("val", "test"), every_n_epochs=None, val_k=3, n_images=2)
+    trainer = quiet_trainer(tmp_path, monitor, max_epochs=epochs, logger=KeptCSV(tmp_path), log_every_n_steps=1)
+    trainer.fit(small_model("iwae"), datamodule=SmallImages(sizes=(5, 11, 13)))
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        assert [int(row["epoch"]) for row in csv.DictReader(file) if row.get("val/log_likelihood/3")] == at
+    (tested,) = trainer.test(small_model("iwae"), datamodule=SmallImages(), verbose=False)
+    assert "test/log_likelihood/5" in tested and "test/log_likelihood/3" not in tested
 
 
 @pytest.mark.parametrize("ranks", [2, 3])

@@ -97,7 +97,7 @@ def test_the_report_says_units_seeds_versions_and_hardware() -> None:
 def test_checkpoints_and_early_stopping_follow_any_monitor(monitor: str) -> None:
     options = {"monitor": monitor, "mode": "max", "min_delta": 1000, "patience": 2}
     stop = ["--trainer.callbacks+=EarlyStopping", *(f"--trainer.callbacks.{key}={options[key]}" for key in options)]
-    every = ["--log_likelihood.stages=[val,test]", "--log_likelihood.k=7", "--trainer.max_epochs=9"]
+    every = ["--log_likelihood.val_k=7", "--log_likelihood.every_n_epochs=1", "--trainer.max_epochs=9"]
     main(["fit", *SMALL, *every, f"--checkpoint.monitor={monitor}", *stop])
     values = [float(row[monitor]) for row in rows() if row.get(monitor)]
     assert len(values) == 3  # the first, and two that are not better by a thousand

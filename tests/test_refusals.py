@@ -47,7 +47,7 @@ REFUSED = {
     ),
     "fit --model.encoder.activation=Banana": (2, "there is no activation 'Banana'"),
     "fit --model.x_shape=[3]": (1, "comes from the data"),
-    "fit --pictures.n=0": (1, "at least one picture"),
+    "fit --pictures.n=0": (1, "an integer of at least 1"),
     "fit --model GaussianVAE --model.variance.floor=0.5": (1, "0 < floor < start was expected"),
     "fit --model GaussianVAE --model.variance=OptimalVariance --model.variance.momentum=1": (1, "0 <= momentum < 1"),
     "fit --model IWAE --model.likelihood=Gaussian --model.likelihood.variance=OptimalVariance": (

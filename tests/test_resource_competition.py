@@ -171,7 +171,7 @@ def test_the_report_has_the_wins_of_the_draws_and_the_margins(tmp_path: Path, ra
     assert details["competition_wins"] == counts[:20].tolist() and sum(counts[:20]) == SIZES[2]
     best: Tensor = log_px.sort(0, descending=True).values
     inside = [int(((best[0] - best[1]).floor().clamp(max=39) == nats).sum()) for nats in range(40)]
-    assert details["competition_margins"] == (inside, list(range(41)))
+    assert details["competition_margins"] == {"counts": inside, "edges": list(range(41))}
 
 
 @pytest.mark.parametrize(("name", "own"), [("iwae", {}), ("prior", {"share_draws": False})])

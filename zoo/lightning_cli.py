@@ -86,7 +86,10 @@ class ZooCLI(LightningCLI):
             "filename": "best",
             "enable_version_counter": False,
         }
-        parser.set_defaults({f"checkpoint.{name}": value for name, value in best.items()})
+        # While it trains a run watches a few images with a few draws ten times; the whole is for the test.
+        watch = {"stages": ["val", "test"], "val_k": 64, "n_images": 100, "every_n_epochs": None}
+        for key, defaults in {"checkpoint": best, "log_likelihood": watch}.items():
+            parser.set_defaults({f"{key}.{name}": value for name, value in defaults.items()})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses what was typed, with the classes and the configuration that go without saying."""
