@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+import torch
 
 from tests.small import quiet_trainer
 
@@ -18,5 +19,8 @@ ON_RANKS = [
 
 
 def trainer_of(ranks: int, folder: Path, *callbacks: pl.Callback, **options: Any) -> pl.Trainer:
+    """A Trainer of so many ranks: with NCCL where there is a GPU for each of several, with gloo elsewhere."""
+    gpus = torch.cuda.device_count()  # does not start CUDA, which could not be forked then
+    place = {"accelerator": "gpu" if gpus > 1 and gpus >= ranks else "cpu"}
     many = {"devices": ranks, "strategy": "ddp_fork"} if ranks > 1 else {}
-    return quiet_trainer(folder, *callbacks, **many | options)
+    return quiet_trainer(folder, *callbacks, **place | many | options)

@@ -1,5 +1,6 @@
 """Many processes: the same numbers as one, every example once, and noise of their own in training."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,15 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from callbacks import KeepLast, LogLikelihood, PosteriorVariance, Predictions
+from callbacks import (
+    GradientNoise,
+    KeepLast,
+    KLTerm,
+    LogLikelihood,
+    PosteriorVariance,
+    Predictions,
+    ResourceCompetition,
+)
 from datamodules import Images
 from tests.ranks import ON_RANKS, trainer_of
 from tests.small import MODELS, SIZES, SmallImages, small_model
@@ -44,23 +53,36 @@ class Watch(pl.Callback):
         return [torch.load(folder / f"{stage}-{rank}.pt") for rank in range(ranks)]
 
 
+BOTH = ("val", "test")
+OF_A_BATCH = {f"{stage}/competition/{name}" for stage in BOTH for name in ("winners", "top_draw")}
+"""What is about the batch of a rank, and so depends on both."""
+
+
 def measure(ranks: int, folder: Path, name: str, batch: int) -> dict[str, float]:
-    """Validates and tests a model at given weights."""
-    monitors = [LogLikelihood(7, ("val", "test")), PosteriorVariance(0.001, ("val", "test"))]
+    """Fits a model without moving its weights, validates it and tests it."""
+    monitors = [
+        LogLikelihood(7, BOTH), PosteriorVariance(0.001, BOTH, cut_k=3), KLTerm(7, BOTH), ResourceCompetition(BOTH),
+        GradientNoise(5, 3, BOTH),
+    ]  # fmt: skip
     data = SmallImages(eval_batch_size=batch)
-    trainer = trainer_of(ranks, folder, *monitors, Watch(folder))
-    found = {}
+    trainer = trainer_of(ranks, folder, *monitors, Watch(folder), max_epochs=1)
+    model = small_model(name, optimizer=partial(torch.optim.SGD, lr=0.0))
+    trainer.fit(model, datamodule=data)
+    found = {f"fit-{key}": value for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
     for run in (trainer.validate, trainer.test):
-        run(small_model(name), datamodule=data, verbose=False)
-        found |= {key: float(value) for key, value in trainer.callback_metrics.items()}
-    return found
+        run(model, datamodule=data, verbose=False)
+        found |= trainer.callback_metrics
+    return {key: float(value) for key, value in found.items() if key.removeprefix("fit-") not in OF_A_BATCH}
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_the_numbers_do_not_depend_on_ranks(tmp_path: Path, name: str, ranks: int) -> None:
-    one, many = measure(1, tmp_path, name, 4), measure(ranks, tmp_path, name, 3)
-    assert {"val/objective", "test/objective"} < one.keys()
+@pytest.mark.parametrize(("ranks", "batch"), [(2, 3), (3, 3), (3, 7)])
+def test_the_numbers_do_not_depend_on_ranks(tmp_path: Path, name: str, ranks: int, batch: int) -> None:
+    """Also where there are fewer examples than ranks times batch."""
+    one, many = measure(1, tmp_path, name, 4), measure(ranks, tmp_path, name, batch)
+    assert {"fit-val/objective", "val/objective", "test/objective"} < one.keys()
+    assert ("test/log_likelihood_cut/3" in one) == (name != "prior")
+    assert ("test/competition/entropy" in one) == (name == "prior")
     assert any(key.startswith("test/log_likelihood") for key in one)
     assert ("val/active_units" in one) == (name != "prior")
     assert many == pytest.approx(one, rel=0, abs=1e-10)
