@@ -71,21 +71,21 @@ def row(results: dict[str, Any], k: int) -> dict[str, str]:
     test, prior = results["test"], results["proposal"] != "encoder"
     own = "_prior_proposal" if prior else ""
     label = " (prior proposal)" if prior else ""
+    name = f"log_likelihood{own}"
     numbers = {
         "objective": ("objective", ".2f", ""),
         "elbo": ("ELBO", ".2f", label),
         "elbo_mc": ("ELBO", ".2f", label),
         "kl": ("KL", ".2f", ""),
         "kl_mc": ("KL", ".2f", ""),
+        f"{name}/{k}": (f"log-likelihood, k = {k}", ".2f", f" ± {test[f'{name}/se']:.2f}{label}"),
         "active_units": ("active units", ".0f", ""),
         "variance": ("σ²", ".4g", ""),
         "variance_at_floor": ("at its floor", ".0%", ""),
         f"bits_per_dimension{own}/{k}": ("bits/dim", ".3f", label),
     }
-    cells = {"pixels": results["pixels"]}
-    cells |= {head: format(test[name], form) + of for name, (head, form, of) in numbers.items() if name in test}
-    name = f"log_likelihood{own}"
-    return cells | {f"log-likelihood, k = {k}": f"{test[f'{name}/{k}']:.2f} ± {test[f'{name}/se']:.2f}{label}"}
+    cells = {head: format(test[key], form) + of for key, (head, form, of) in numbers.items() if key in test}
+    return {"pixels": results["pixels"]} | cells
 
 
 def main() -> None:
