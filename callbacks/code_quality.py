@@ -11,9 +11,9 @@ from torchmetrics import Metric
 from callbacks.monitor import Monitor, Stage
 from callbacks.protocols import GivesTraining, Weighs
 from zoo.checks import check_counts
-from zoo.classifiers import linear_probe, nearest_neighbours
 from zoo.draw import Draw
 from zoo.errors import ZooError
+from zoo.measures.classifiers import linear_probe, nearest_neighbours
 from zoo.metrics import Moments
 
 FEW_LABELS = (
@@ -32,10 +32,10 @@ UNFINISHED = (
 class CodeQuality(Monitor):
     """What the codes of a model say about labels: the accuracy of a linear probe and of nearest neighbours.
 
-    Both are fitted to the codes of training images and tried on those of the split: see `zoo.classifiers`. A code is
-    what the model's `codes` gives, which is the mean of q(z|x) unless the model says otherwise. `linear_probe_train` is
-    the accuracy of the probe on the images it was fitted to, and `chance` that of giving all images the label that is
-    commonest among these.
+    Both are fitted to the codes of training images and tried on those of the split: see `zoo.measures.classifiers`. A
+    code is what the model's `codes` gives, which is the mean of q(z|x) unless the model says otherwise.
+    `linear_probe_train` is the accuracy of the probe on the images it was fitted to, and `chance` that of giving all
+    images the label that is commonest among these.
 
     All ranks fit the same classifiers to the same codes, and each tries them on its share of the split. Examples
     without a label, which is -1, are left out; where that leaves none, a sentence at the end of a test says so.

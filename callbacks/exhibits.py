@@ -9,7 +9,7 @@ from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from zoo.histogram import Binned
+from zoo.metrics import Binned
 
 
 @rank_zero_only
@@ -38,15 +38,14 @@ def log_histogram(trainer: pl.Trainer, name: str, binned: Binned) -> None:
 
 
 @rank_zero_only
-def log_table(trainer: pl.Trainer, name: str, columns: Mapping[str, Sequence[float]]) -> None:
-    """Logs columns of equal length as a table, its rows numbered from 0."""
-    rows = [[i, *row] for i, row in enumerate(zip(*columns.values(), strict=True))]
-    head = ["", *columns]
+def log_column(trainer: pl.Trainer, name: str, values: Sequence[float]) -> None:
+    """Logs values as a table, its rows numbered from 1."""
+    head, rows = ["", name.rpartition("/")[2]], [[i, value] for i, value in enumerate(values, 1)]
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.log_table(name, columns=head, data=rows, step=_step(trainer))
         elif isinstance(logger, TensorBoardLogger):
-            lines = [head, ["---"] * len(head), *([f"{cell:.5g}" for cell in row] for row in rows)]
+            lines = [head, ["---", "---"], *([f"{i}", f"{value:.5g}"] for i, value in rows)]
             text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
             logger.experiment.add_text(name, text, _step(trainer))
 
@@ -64,17 +63,14 @@ def log_picture(trainer: pl.Trainer, name: str, path: Path) -> None:
 
 
 def log_details(trainer: pl.Trainer, stage: str, details: Mapping[str, Sequence[float] | Binned]) -> None:
-    """Logs what a monitor found beside numbers: histograms, and after a test columns of equal length as tables."""
-    tables: dict[int, dict[str, Sequence[float]]] = {}
+    """Logs what a monitor found beside numbers: histograms, and after a test columns."""
     for name, values in details.items():
         if isinstance(values, Binned):
             log_histogram(trainer, f"{stage}/{name}", values)
-        else:
-            tables.setdefault(len(values), {})[name] = values
-    for columns in tables.values() if stage == "test" else ():
-        log_table(trainer, f"{stage}/{next(iter(columns))}", columns)
+        elif stage == "test":
+            log_column(trainer, f"{stage}/{name}", values)
 
 
 def _step(trainer: pl.Trainer) -> int:
-    """The step that Lightning gives to the numbers of this moment: a validation is counted to the step before it."""
-    return max(trainer.global_step - trainer.validating, 0)
+    """The step of Lightning's own numbers of this moment: a validation of a fit is counted to the step before it."""
+    return trainer.global_step - (trainer.validating and trainer.state.fn == "fit")

@@ -11,8 +11,9 @@ from callbacks.monitor import Monitor, Stage
 from callbacks.protocols import Weighs
 from zoo.checks import check_counts
 from zoo.draw import Draw
-from zoo.gradients import check_draws, gradient_noise, noise_floor
-from zoo.probe import Probe
+from zoo.measures.gradients import check_draws, gradient_noise, noise_floor
+from zoo.metrics import BottomK
+from zoo.noise import fingerprint
 
 
 class GradientNoise(Monitor):
@@ -22,13 +23,13 @@ class GradientNoise(Monitor):
 
     Rainforth et al. 2018, https://arxiv.org/abs/1802.04537: with more draws of z the ratio of an IWAE's encoder falls
     as :math:`k^{-1/2}`, while that of its decoder rises as :math:`k^{1/2}`. Beside it stand the noise floor, what R
-    gradients of mean zero would show, and the sum over parameters of the variance: see `zoo.gradients`.
+    gradients of mean zero would show, and the sum over parameters of the variance: see `zoo.measures.gradients`.
 
-    The batch is the first images of the split, the same on every rank and at every epoch. It costs as much as R steps
-    of training on a batch of that size, so it is not among the callbacks of every run.
+    The batch is a sample of the split, the images of the smallest hashes: the same on every rank and at every epoch.
+    It costs as much as R steps of training on a batch of that size, so it is not among the callbacks of every run.
 
     Args:
-        n_images: How many images the batch has, the first of the split.
+        n_images: How many images the batch has.
         draws: The number of gradients, R.
         stages: Where it watches: in validation (`val`), in `test` or in both.
         every_n_epochs: In validation, how often.
@@ -53,16 +54,18 @@ class GradientNoise(Monitor):
 
     def metrics(self, model: Weighs) -> list[Metric]:
         """The images."""
-        self._probe = Probe(self.n_images, self._rank, self._ranks)
+        self._probe = BottomK(self.n_images)
         return [self._probe]
 
     def update(self, model: Weighs, draw: Draw, x: Tensor) -> None:
-        """Keeps the first images."""
-        self._probe.update(x)
+        """Keeps the images of the smallest hashes."""
+        self._probe.update(fingerprint(x), x)
 
     def compute(self, model: Any) -> dict[str, Tensor]:
         """The ratio and the variance of each part, and the floor."""
         values = {"gradient_snr/floor": torch.tensor(noise_floor(self.draws), dtype=torch.float64)}
-        for part, noise in gradient_noise(model, self._probe.compute(), self.draws).items():
+        with model.trainer.precision_plugin.train_step_context():  # of 16 bits, where those of training are
+            noises = gradient_noise(model, self._probe.compute(), self.draws)
+        for part, noise in noises.items():
             values |= {f"gradient_snr/{part}": noise.snr, f"gradient_variance/{part}": noise.variance}
         return values

@@ -12,9 +12,9 @@ from callbacks.protocols import Weighs
 from zoo.checks import check_counts
 from zoo.draw import Draw
 from zoo.errors import NoClosedForm
-from zoo.information import MutualInformation
+from zoo.measures.information import MutualInformation
+from zoo.measures.units import kl_per_dimension
 from zoo.metrics import Moments
-from zoo.units import kl_per_dimension
 
 NEAR_CEILING = 0.1
 """How many nats below its ceiling the mutual information says no more than the ceiling does."""
@@ -35,13 +35,13 @@ class KLTerm(Monitor):
     KL term of each dimension, where posterior and prior factorise, in the order of the dimensions and sorted.
 
     Mutual information and aggregate KL are those of the first examples of the split: see
-    `zoo.information.MutualInformation`. The first cannot exceed the logarithm of their number, logged as
+    `zoo.measures.information.MutualInformation`. The first cannot exceed the logarithm of their number, logged as
     `mutual_information/ceiling`. A model without an encoder has none of this.
 
     Args:
         n_reference: How many examples the mutual information is about, the first of the split.
         stages: Where it watches: in validation (`val`), in `test` or in both.
-        every_n_epochs: In validation, how often.
+        every_n_epochs: In validation, how often; None for ten times a run.
 
     Raises:
         ZooError: n_reference is below 1.
@@ -55,7 +55,7 @@ class KLTerm(Monitor):
     }
 
     def __init__(
-        self, n_reference: int = 500, stages: Sequence[Stage] = ("val", "test"), every_n_epochs: int = 1
+        self, n_reference: int = 500, stages: Sequence[Stage] = ("val", "test"), every_n_epochs: int | None = 1
     ) -> None:
         super().__init__(stages, every_n_epochs)
         check_counts(n_reference=n_reference)

@@ -1,7 +1,6 @@
 """The k-sample log-likelihood, the number that models are compared by, and how far to trust it."""
 
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -15,8 +14,16 @@ from zoo.checks import check_counts
 from zoo.draw import Draw
 from zoo.errors import ZooError
 from zoo.estimators import bits_per_dimension
-from zoo.importance import FEWEST_DRAWS, effective_sample_size, jvi1, khat_threshold, pareto_khat, relative_error
-from zoo.metrics import Examples
+from zoo.measures.importance import (
+    FEWEST_DRAWS,
+    effective_sample_size,
+    jvi1,
+    khat_threshold,
+    pareto_khat,
+    relative_error,
+)
+from zoo.metrics import BottomK, Examples
+from zoo.noise import fingerprint
 from zoo.objectives import logmeanexp
 from zoo.proposals import Proposal
 
@@ -39,8 +46,8 @@ class LogLikelihood(Monitor):
 
     Every k is served by the first k of one set of draws. Those of the largest k give the standard error of the mean
     over images, the Monte-Carlo error of an image, the jackknife's estimate, and the effective sample size and the
-    Pareto k̂ of the weights, as quantiles over images: see `zoo.importance`. A test ends with a sentence where k̂ says
-    that the estimate is not to be trusted.
+    Pareto k̂ of the weights, as quantiles over images: see `zoo.measures.importance`. A test ends with a
+    sentence where k̂ says that the estimate is not to be trusted.
 
     The same model gives the same numbers whatever the batch size and the number of ranks. Where z is not drawn from
     q(z|x), all names say from what: `log_likelihood_widened_proposal`, `ess_widened_proposal` and so on. So do those of
@@ -54,7 +61,7 @@ class LogLikelihood(Monitor):
         stages: Where it watches: in validation (`val`), in `test` or in both.
         every_n_epochs: In validation, how often; None for ten times a run.
         val_k: In validation, the number of draws, or several; by default as many as in a test.
-        n_images: In validation, how many of the first images of the split; by default all. A test takes all.
+        n_images: In validation, how many images, those of the smallest hashes; by default all. A test takes all.
         proposal: What z is drawn from; by default q(z|x), or the prior where there is no encoder.
 
     Raises:
@@ -100,35 +107,37 @@ class LogLikelihood(Monitor):
                 )
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Begins anew, with this rank's share of the first images."""
+        """Begins anew, perhaps with a sample of the images."""
+        self._ks, self._sampling = self.ks["val"], self.n_images is not None
         super().on_validation_epoch_start(trainer, pl_module)
-        self._ks = self.ks["val"]
-        if self._metrics and self.n_images is not None:
-            if self.n_images < trainer.world_size:
-                raise ZooError(
-                    f"n_images is {self.n_images} for {trainer.world_size} ranks: give at least one image to each."
-                )
-            self._left = self.own_share(self.n_images)
+        if self._metrics and self.n_images is not None and self.n_images < trainer.world_size:
+            raise ZooError(
+                f"n_images is {self.n_images} for {trainer.world_size} ranks: give at least one image to each."
+            )
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begins anew, with all images."""
+        self._ks, self._sampling = self.ks["test"], False
         super().on_test_epoch_start(trainer, pl_module)
-        self._ks = self.ks["test"]
 
     def metrics(self, model: Weighs) -> list[Metric]:
-        """What is known of each example of the split."""
-        self._examples, self._left = Examples(), sys.maxsize
-        return [self._examples]
+        """What is known of each example of the split, and the sample."""
+        self._examples, self._sample, self._batch = Examples(), BottomK(self.n_images or 1), 1
+        return [self._examples, self._sample]
 
     def update(self, model: Weighs, draw: Draw, x: Tensor) -> None:
-        """Draws as often as the largest k for each example."""
-        x = x[: self._left]
-        if len(x):
-            self._left -= len(x)
-            self._examples.update(_of_each(model.log_weights(x, self._ks[-1], proposal=self.proposal), self._ks))
+        """Draws as often as the largest k for each example, or keeps it for the sample."""
+        if self._sampling:
+            self._sample.update(fingerprint(x), x)
+            self._batch = max(self._batch, len(x))
+        else:
+            self._weigh(model, x)
 
     def compute(self, model: Weighs) -> dict[str, Tensor]:
         """Means, quantiles and the standard error over the split, and the mean as bits per dimension."""
+        if self._sampling:  # each rank takes its share
+            for x in self._sample.compute()[self._rank :: self._ranks].split(self._batch):
+                self._weigh(model, x)
         k = self._ks[-1]
         each = {name: column.reshape(-1) for name, column in self._examples.compute().items()}  # (N,), also for one
         whose = self._whose(model)
@@ -146,6 +155,9 @@ class LogLikelihood(Monitor):
         if levels is not None:
             values[f"bits_per_dimension/{k}"] = bits_per_dimension(log_p.mean(), math.prod(model.x_shape), levels)
         return {_owned(name, whose): value for name, value in values.items()}
+
+    def _weigh(self, model: Weighs, x: Tensor) -> None:
+        self._examples.update(_of_each(model.log_weights(x, self._ks[-1], proposal=self.proposal), self._ks))
 
     def _shares_names(self, other: "LogLikelihood", model: Weighs) -> bool:
         return self._whose(model) == other._whose(model) and not {*self.stages}.isdisjoint(other.stages)

@@ -1,8 +1,9 @@
 """The base of all monitors: a metric that reads the draws of validation and test, and what it logs of them."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -14,7 +15,8 @@ from callbacks.exhibits import log_details
 from callbacks.protocols import Weighs
 from zoo.checks import check_counts
 from zoo.draw import Draw
-from zoo.histogram import Binned
+from zoo.errors import ZooError
+from zoo.metrics import Binned
 from zoo.steps import examples, labels
 
 Stage = Literal["val", "test"]
@@ -39,13 +41,15 @@ class Monitor(pl.Callback, ABC):
         note: What a reader of the test should know before believing its numbers; printed at its end.
 
     Raises:
-        ZooError: every_n_epochs is below 1.
+        ZooError: every_n_epochs is below 1, or a stage is neither val nor test.
     """
 
     units: ClassVar[Mapping[str, str]] = {}
     """The unit of each number, by the beginning of its name."""
 
     def __init__(self, stages: Sequence[Stage] = ("test",), every_n_epochs: int | None = 1) -> None:
+        if isinstance(stages, str) or not {*stages} <= {*get_args(Stage)}:
+            raise ZooError(f"stages is {stages!r}, where a list of 'val' and 'test' was expected, as ['val', 'test'].")
         if every_n_epochs is not None:
             check_counts(every_n_epochs=every_n_epochs)
         self.stages, self.every_n_epochs = tuple(stages), every_n_epochs
@@ -55,6 +59,13 @@ class Monitor(pl.Callback, ABC):
         self.note = ""
         self._rank, self._ranks = 0, 1
         self._metrics: list[Metric] = []
+        self._fresh: set[str] = set()
+        self._stale: set[str] = set()
+
+    @property
+    def stale(self) -> set[str]:
+        """What it logged of an earlier split and not of this one, for which Lightning keeps the old number."""
+        return self._stale
 
     @abstractmethod
     def metrics(self, model: Weighs) -> list[Metric]:
@@ -116,18 +127,27 @@ class Monitor(pl.Callback, ABC):
         """Logs."""
         self._finish(trainer, pl_module, "test")
 
-    @rank_zero_only
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Prints the note of a validation by itself."""
+        if trainer.state.fn == "validate":
+            self._print_note()
+
     def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Prints the note, where there is one."""
+        self._print_note()
+
+    @rank_zero_only
+    def _print_note(self) -> None:
         if self.note:
             print(self.note)
 
     def _start(self, trainer: pl.Trainer, model: Any, stage: Stage) -> None:
         watches = stage in self.stages and not trainer.sanity_checking
         if stage == "val" and trainer.state.fn == "fit":
-            often = self.every_n_epochs or max((trainer.max_epochs or 0) // 10, 1)
+            often = self.every_n_epochs or math.ceil(_epochs(trainer) / 10)
             watches = watches and (trainer.current_epoch + 1) % often == 0
         self.data = trainer.datamodule  # type: ignore[attr-defined]
+        self._stale, self._fresh = self._stale | self._fresh, set()
         self.found, self.note, self._rank, self._ranks = {}, "", trainer.global_rank, trainer.world_size
         self._metrics = [metric.to(model.device) for metric in self.metrics(model)] if watches else []
 
@@ -138,9 +158,18 @@ class Monitor(pl.Callback, ABC):
 
     def _finish(self, trainer: pl.Trainer, model: Any, stage: Stage) -> None:
         if self._metrics:
-            log_split(model, stage, self.compute(model))
+            values = self.compute(model)
+            log_split(model, stage, values)
+            self._fresh = {f"{stage}/{name}" for name in values}
+            self._stale -= self._fresh
             self.found = self.details(model)
             log_details(trainer, stage, self.found)
+
+
+def _epochs(trainer: pl.Trainer) -> float:
+    """How many epochs a run goes on at most; 1 where nothing says so."""
+    by_epochs, by_steps = trainer.max_epochs or -1, trainer.max_steps / trainer.num_training_batches
+    return min((epochs for epochs in (by_epochs, by_steps) if epochs > 0), default=1)
 
 
 def log_split(model: Any, stage: Stage, values: dict[str, Tensor]) -> None:
@@ -151,6 +180,13 @@ def log_split(model: Any, stage: Stage, values: dict[str, Tensor]) -> None:
 def monitors(trainer: pl.Trainer) -> list[Monitor]:
     """The monitors of a run."""
     return [each for each in trainer.callbacks if isinstance(each, Monitor)]  # type: ignore[attr-defined]
+
+
+def logged(trainer: pl.Trainer, stage: str) -> dict[str, float]:
+    """What was logged of this split, by its name without the stage."""
+    stale = {name for monitor in monitors(trainer) for name in monitor.stale}
+    metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name not in stale}
+    return {name.partition("/")[2]: metrics[name] for name in metrics if name.startswith(f"{stage}/")}
 
 
 def details(trainer: pl.Trainer) -> Details:

@@ -12,10 +12,9 @@ from callbacks.monitor import Details, Monitor, Stage, log_split
 from callbacks.protocols import Weighs
 from zoo.draw import Draw
 from zoo.errors import ZooError
-from zoo.histogram import Binned, Histogram
-from zoo.metrics import Moments
+from zoo.measures.units import cut_log_likelihood, factors
+from zoo.metrics import Binned, Histogram, Moments
 from zoo.steps import examples
-from zoo.units import cut_log_likelihood, factors
 
 
 class PosteriorVariance(Monitor):

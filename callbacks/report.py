@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,12 +13,12 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
-from callbacks.monitor import Details, details, monitors
+from callbacks.monitor import Details, details, logged, monitors
 from callbacks.protocols import NamesPixels
 from callbacks.surroundings import hardware, versions
 from callbacks.table import as_table
 from zoo.files import written_whole
-from zoo.histogram import Binned
+from zoo.metrics import Binned
 from zoo.steps import examples
 
 UNITS = {
@@ -63,13 +64,9 @@ class Report(pl.Callback):
     @rank_zero_only
     def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Prints and writes."""
-        metrics = {
-            name.removeprefix("test/"): value.item()
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith("test/")
-        } | {name: value.item() for name, value in pl_module.report().items()}
+        metrics = logged(trainer, "test") | {name: value.item() for name, value in pl_module.report().items()}
         facts = self._facts(trainer, pl_module)
-        known = {name: None if math.isnan(value) else value for name, value in metrics.items()}  # JSON has no nan
+        known = {name: _finite(value) for name, value in metrics.items()}
         found = facts | {"test": known, "units": _units(trainer, known), "details": _plain(details(trainer))}
         path = Path(trainer.default_root_dir) / "metrics.json"
         with written_whole(path) as part:
@@ -105,10 +102,23 @@ class Report(pl.Callback):
 def _units(trainer: pl.Trainer, names: Iterable[str]) -> dict[str, str]:
     """The unit of each number, where whoever logs it says one."""
     units = {name: unit for monitor in monitors(trainer) for name, unit in monitor.units.items()} | UNITS
-    known = {name: max((each for each in units if name.startswith(each)), key=len, default=None) for name in names}
-    return {name: units[beginning] for name, beginning in known.items() if beginning is not None}
+    found = {}
+    for name in names:
+        plain = re.sub(r"_[^_/]+_proposal\b", "", name)
+        beginning = max((each for each in units if plain.startswith(each)), key=len, default=None)
+        if beginning is not None:
+            found[name] = units[beginning]
+    return found
 
 
 def _plain(details: Details) -> dict[str, Any]:
     """What JSON can hold of it, with the parts of a histogram by their names."""
-    return {name: values._asdict() if isinstance(values, Binned) else values for name, values in details.items()}
+    return {
+        name: values._asdict() if isinstance(values, Binned) else [_finite(value) for value in values]
+        for name, values in details.items()
+    }
+
+
+def _finite(value: float) -> float | None:
+    """The number, or None where it is none: JSON has neither nan nor infinity."""
+    return value if math.isfinite(value) else None

@@ -10,10 +10,9 @@ from torchmetrics import Metric
 
 from callbacks.monitor import Details, Monitor, Stage
 from callbacks.protocols import Weighs
-from zoo.competition import Contest, compete
 from zoo.draw import Draw
-from zoo.histogram import Binned, Histogram
-from zoo.metrics import ExampleMeans
+from zoo.measures.competition import Contest, compete
+from zoo.metrics import Binned, ExampleMeans, Histogram
 
 CLEAR = 1.0
 """By how many nats a winner is ahead of the second that wins clearly."""
@@ -34,7 +33,8 @@ class ResourceCompetition(Monitor):
     Means over images are the entropy H of the responsibilities, the information log k - H beside its ceiling log k, the
     greatest responsibility (`top_share`), and the share of images whose winner is more than a nat ahead of the second
     (`clear_winner`). Means over batches, and so others with other batches or ranks, are `winners`, the number of draws
-    that win an image over min(k, B), and `top_draw`, the greatest mean responsibility of a draw: see `zoo.competition`.
+    that win an image over min(k, B), and `top_draw`, the greatest mean responsibility of a draw: see
+    `zoo.measures.competition`.
 
     Evaluation noise gives all batches of a split the same k draws, on any rank, so the split can be taken as one batch:
     `split_winners` is the number of draws that win one of its N images over min(k, N). `metrics.json` gets how many

@@ -7,7 +7,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-PACKAGES = ("vae-zoo", "torch", "pytorch-lightning", "torchmetrics", "numpy")
+from zoo import __version__
+
+PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "numpy")
 
 
 def versions() -> dict[str, str]:
@@ -17,7 +19,8 @@ def versions() -> dict[str, str]:
         >>> sorted(versions())
         ['numpy', 'python', 'pytorch-lightning', 'torch', 'torchmetrics', 'vae-zoo']
     """
-    return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+    own = {"vae-zoo": __version__, "python": platform.python_version()}
+    return own | {package: version(package) for package in PACKAGES}
 
 
 def hardware(trainer: pl.Trainer, model: pl.LightningModule) -> dict[str, Any]:

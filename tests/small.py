@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from datamodules import Dynamic, ImageDataModule, Images, Pixels, Splits
 from zoo import IWAE, MLP, BernoulliVAE, GaussianVAE, LatentVariableModel, PriorSampling
-from zoo.runs import WholeCheckpoints
+from zoo.cli.runs import WholeCheckpoints
 
 SHAPE, LATENT = (1, 5, 4), 3
 SIZES = (23, 11, 13)  # divided by none of the batch sizes and numbers of ranks of the tests
@@ -44,6 +44,11 @@ class SmallImages(ImageDataModule):
         generator = torch.Generator().manual_seed(1)
         images = torch.randint(256, (sum(self.sizes), *SHAPE), generator=generator, dtype=torch.uint8)
         return Splits(*(Images(part) for part in images.split(list(self.sizes))))
+
+
+def small_x(n: int = 7) -> torch.Tensor:
+    """The first images of the test split."""
+    return SmallImages().splits.test.images[:n] / 255.0
 
 
 def small_model(name: str, seed: int = 3, **arguments: Any) -> LatentVariableModel:

@@ -16,9 +16,9 @@ from PIL import Image
 import zoo
 from tests.refused import refused
 from tests.small import SHAPE, SmallImages, quiet_trainer, small_model
+from zoo.cli.runs import WholeCheckpoints
 from zoo.errors import ZooError
 from zoo.files import written_whole
-from zoo.runs import WholeCheckpoints
 
 ARRAYS = "--data ArrayImages --data.path=images.npy --log_likelihood.k=1"
 TRAIN = f"fit {ARRAYS} --trainer.max_epochs=1 --trainer.log_every_n_steps=1"

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from callbacks import KeepLast, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report
+from callbacks.monitor import logged
 from tests.small import MODELS, SmallImages, quiet_trainer, small_model
 from zoo import LatentVariableModel
+from zoo.errors import ZooError
 
 K = 7
 
@@ -102,17 +104,18 @@ class Logged(pl.Callback):
         self.epochs: list[int] = []
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if f"val/log_likelihood/{K}" in trainer._logger_connector.callback_metrics:
+        assert "objective" in logged(trainer, "val")
+        if f"log_likelihood/{K}" in logged(trainer, "val"):
             self.epochs.append(trainer.current_epoch)
-        trainer._logger_connector._callback_metrics = {}
 
 
 @pytest.mark.parametrize(("every", "expected"), [(1, [0, 1, 2, 3, 4]), (2, [1, 3]), (3, [2])])
 def test_every_n_epochs(tmp_path: Path, every: int, expected: list[int]) -> None:
-    logged = Logged()
-    trainer = quiet_trainer(tmp_path, LogLikelihood(K, ["val"], every), logged, max_epochs=5, num_sanity_val_steps=1)
+    """What Lightning keeps of an epoch before is not taken for a number of this one."""
+    watch = Logged()
+    trainer = quiet_trainer(tmp_path, LogLikelihood(K, ["val"], every), watch, max_epochs=5, num_sanity_val_steps=1)
     trainer.fit(small_model("iwae"), datamodule=SmallImages())
-    assert logged.epochs == expected
+    assert watch.epochs == expected
 
 
 @pytest.mark.parametrize(
@@ -172,3 +175,9 @@ def test_predictions_are_in_the_order_of_the_data(tmp_path: Path, batch: int) ->
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=0, atol=1e-10)
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.npz"]  # and no half of one
+
+
+@pytest.mark.parametrize("stages", ["test", ["valid"], ["val", "fit"]])
+def test_a_stage_that_is_none_is_refused(stages: Any) -> None:
+    with pytest.raises(ZooError, match="where a list of 'val' and 'test' was expected"):
+        LogLikelihood(stages=stages)

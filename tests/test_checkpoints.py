@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import zoo
 from tests.small import LATENT, MODELS, SHAPE, SmallImages, save_trained, small_model
 from zoo import IWAE, MLP, Draw, FixedVariance, FusedAdam, GaussianVAE, LatentVariableModel
+from zoo.cli.runs import WholeCheckpoints
 from zoo.networks import Shape
-from zoo.runs import WholeCheckpoints
 
 
 class Mine(LatentVariableModel):

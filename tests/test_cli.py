@@ -17,8 +17,8 @@ import yaml
 
 import zoo
 from zoo.cli import main
-from zoo.parsing import shipped
-from zoo.runs import new_run
+from zoo.cli.parsing import shipped
+from zoo.cli.runs import new_run
 
 SMALL = [
     "--data=LinearGaussian",
@@ -103,13 +103,13 @@ def test_ctrl_c_saves_and_says_how_to_go_on(capsys: pytest.CaptureFixture[str], 
                 signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(sys.modules[__name__], "Impatient", Impatient, raising=False)
-    real = zoo.lightning_cli.Report
-    monkeypatch.setattr(zoo.lightning_cli, "Report", Impatient)
+    real = zoo.cli.lightning_cli.Report
+    monkeypatch.setattr(zoo.cli.lightning_cli, "Report", Impatient)
     with pytest.raises(SystemExit) as stop:
         fit("--trainer.max_epochs=3")
     assert stop.value.code == 130
     assert "--ckpt_path runs/gaussianvae-lineargaussian/1/checkpoints/last.ckpt" in capsys.readouterr().out
-    monkeypatch.setattr(zoo.lightning_cli, "Report", real)
+    monkeypatch.setattr(zoo.cli.lightning_cli, "Report", real)
     fit("--trainer.max_epochs=3", "--ckpt_path=last")
     fit("--trainer.max_epochs=3")
     whole, resumed = (weights(RUN / n / "checkpoints/last.ckpt") for n in "21")

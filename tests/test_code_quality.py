@@ -16,9 +16,9 @@ from tests.linear import exact_model, linear_model, same
 from tests.ranks import ON_RANKS, trainer_of
 from tests.small import SIZES, SmallImages, quiet_trainer, small_model
 from zoo import GaussianVAE, LatentVariableModel
-from zoo.classifiers import linear_probe, nearest_neighbours
 from zoo.cli import main
 from zoo.errors import ZooError
+from zoo.measures.classifiers import linear_probe, nearest_neighbours
 
 pytestmark = ON_RANKS
 

@@ -172,3 +172,10 @@ def test_a_part_without_gradient_is_refused_by_default_ddp(tmp_path: Path) -> No
     model.unused = MLP((2,), (2,), hidden=[])
     with pytest.raises(Exception, match="not used in producing"):
         trainer_of(2, tmp_path, max_epochs=2).fit(model, datamodule=SmallImages())
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate", "test"])
+def test_fewer_examples_than_ranks_are_refused(tmp_path: Path, stage: str) -> None:
+    data, trainer = SmallImages(sizes=(23, 2, 2)), trainer_of(3, tmp_path)
+    with pytest.raises(Exception, match="holds 2 examples for 3 ranks"):  # as the launcher hands it on from a rank
+        getattr(trainer, stage)(small_model("iwae"), datamodule=data)

@@ -18,6 +18,7 @@ from callbacks.pictures.plane import latent_plane
 from tests.linear import same
 from tests.small import SHAPE, SmallImages, small_model
 from zoo import CouplingFlow, FullGaussian, MixtureOfGaussians
+from zoo.metrics import Binned
 from zoo.paths import mean_and_spread
 from zoo.planes import principal_plane
 
@@ -173,4 +174,31 @@ def test_the_monitors_are_drawn_as_they_found() -> None:
 
 def test_a_collapse_looks_like_one() -> None:
     flat = {"kl_per_dimension": [1e-5, 1e-6], "kl_spectrum": [1e-5, 1e-6]}
-    assert dashboard(flat, "a model").axes[0].get_ylim() == (0, 0.1)
+    (axes,) = dashboard(flat, "a model").axes[:1]
+    assert axes.get_ylim() == (0, 0.1) and axes.get_legend() is None  # nobody has looked which units are active
+
+
+@pytest.mark.parametrize("own", ["", "_prior_proposal", "_refitted_proposal"])
+def test_an_estimate_and_its_weights_are_those_of_its_own_draws(own: str) -> None:
+    found = {f"log_likelihood{own}/10": -8.0, f"log_likelihood{own}/se": 0.5, f"log_likelihood{own}_cut/se": 9.0}
+    found |= {f"ess{own}/median": 3.25, f"khat{own}/above": 0.75}
+    (axes,) = dashboard(found, "a model").axes[:1]
+    legend = axes.get_legend()
+    assert legend is not None and "3.25 of 10" in legend.get_title().get_text()
+    assert "75%" in legend.get_title().get_text()
+    assert own.replace("_", " ").strip() in legend.get_texts()[0].get_text()
+
+
+def test_variances_and_information_are_drawn_as_found() -> None:
+    edges = [-2.0, -1.0, 0.0, 1.0]
+    found: dict[str, Any] = {
+        "log_posterior_variance_active": Binned([3, 1, 0], edges),
+        "log_posterior_variance_inactive": Binned([0, 0, 4], edges),
+        "mutual_information": 2.5,
+        "aggregate_kl": 1.5,
+        "mutual_information/ceiling": 3.0,
+    }
+    variances, information = dashboard(found, "a model").axes
+    active, both = (patch.get_data() for patch in variances.patches)
+    assert active.values.tolist() == [0.375, 0.125, 0.0] and both.values.tolist() == [0.375, 0.125, 0.5]
+    assert [(bar.get_x(), bar.get_width()) for bar in information.patches] == [(0, 2.5), (2.5, 1.5)]

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +10,13 @@ import torch
 from scipy.stats import t as student
 from torch import Tensor
 
+from callbacks import GradientNoise
 from tests.known_gradients import ClosedKL, Detached, Forgetful, Free, OneDrawKL, Quadratic, Scored, rainforth_constants
 from tests.linear import same
-from tests.small import SHAPE, small_model
-from zoo import CouplingFlow, LatentVariableModel, MixtureOfGaussians, OptimalVariance, VampPrior
+from tests.small import SHAPE, SmallImages, quiet_trainer, small_model
+from zoo import CouplingFlow, LatentVariableModel, MixtureOfGaussians, OptimalVariance, VampPrior, load
 from zoo.errors import ZooError
-from zoo.gradients import gradient_noise, noise_floor, signal_to_noise
+from zoo.measures.gradients import gradient_noise, noise_floor, signal_to_noise
 from zoo.metrics import Moments
 from zoo.noise import seed_step
 
@@ -174,6 +176,40 @@ def test_the_gradient_is_that_of_training_with_the_kl_weight_of_now() -> None:
     warming = gradient_noise(small_model("bernoulli", kl_warmup_steps=9).eval(), x, 3)
     assert warming == gradient_noise(small_model("bernoulli", kl_weight=0.0), x, 3)
     assert warming != gradient_noise(small_model("bernoulli"), x, 3)
+
+
+def test_the_kl_weight_is_that_of_the_steps_behind_the_weights(tmp_path: Path) -> None:
+    """Also where a checkpoint was loaded and no trainer counts, in a test or in Python."""
+    model, x = small_model("bernoulli", kl_warmup_steps=20), torch.rand(B, *SHAPE).round()
+    trainer = quiet_trainer(tmp_path, max_steps=7)
+    trainer.fit(model, datamodule=SmallImages())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    expected = gradient_noise(model, x, 3)
+    assert expected == gradient_noise(load_weights(small_model("bernoulli", kl_weight=7 / 20), model), x, 3)
+    assert gradient_noise(load(tmp_path / "a.ckpt"), x, 3) == expected
+    again, monitor = small_model("bernoulli", kl_warmup_steps=20), GradientNoise(5, 3)
+    found = []
+    for each, path in ((model, None), (again, tmp_path / "a.ckpt")):
+        tester = quiet_trainer(tmp_path, monitor)
+        (numbers,) = tester.test(each, datamodule=SmallImages(), ckpt_path=path, weights_only=True, verbose=False)
+        found.append(numbers)
+    assert found[0] == found[1]
+
+
+def load_weights(model: LatentVariableModel, other: LatentVariableModel) -> LatentVariableModel:
+    model.load_state_dict(other.state_dict())
+    return model
+
+
+def test_a_gradient_that_varies_by_rounding_alone_is_left_out() -> None:
+    gradients = Moments(2)
+    gradients.update(1e-3 + 1e-9 * torch.randn(11, 1) * torch.tensor([1.0, 0.0]))
+    assert signal_to_noise(gradients.compute(), 11).snr > 1e5
+    assert signal_to_noise(gradients.compute(), 11, rounding=1e-5).snr.isnan()
+
+
+def test_a_model_without_trained_parameters_has_no_gradient() -> None:
+    assert gradient_noise(small_model("iwae").requires_grad_(False), torch.ones(B, *SHAPE), 3) == {}
 
 
 def test_a_model_is_left_as_it_was() -> None:

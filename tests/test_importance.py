@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.linear import same, standard_error
 from zoo import logmeanexp
 from zoo.errors import ZooError
-from zoo.importance import effective_sample_size, jvi1, khat_threshold, pareto_khat, relative_error
+from zoo.measures.importance import effective_sample_size, jvi1, khat_threshold, pareto_khat, relative_error
 
 OF_WEIGHTS = [effective_sample_size, relative_error, jvi1, pareto_khat]
 

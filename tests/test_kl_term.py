@@ -20,8 +20,8 @@ from tests.small import LATENT, SIZES, SmallImages, quiet_trainer, small_model
 from zoo import CouplingFlow, Draw, FullGaussian, LatentVariableModel, MixtureOfGaussians
 from zoo.distributions import diagonal_normal
 from zoo.errors import ZooError
-from zoo.information import MutualInformation
-from zoo.units import kl_per_dimension
+from zoo.measures.information import MutualInformation
+from zoo.measures.units import kl_per_dimension
 
 pytestmark = ON_RANKS
 

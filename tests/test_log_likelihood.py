@@ -20,10 +20,11 @@ from tests.ranks import ON_RANKS, trainer_of
 from tests.small import MODELS, SIZES, SmallImages, quiet_trainer, small_model
 from zoo import IWAE, LatentVariableModel, logmeanexp
 from zoo.cli import main
+from zoo.cli.runs import KeptCSV
 from zoo.errors import ZooError
-from zoo.importance import effective_sample_size, jvi1, khat_threshold, pareto_khat, relative_error
+from zoo.measures.importance import effective_sample_size, jvi1, khat_threshold, pareto_khat, relative_error
 from zoo.metrics import Examples
-from zoo.runs import KeptCSV
+from zoo.noise import fingerprint
 
 KS = (1, 7, 30)
 N = SIZES[2]
@@ -49,9 +50,9 @@ def evaluate(
 
 
 def weights_of(model: LatentVariableModel, stage: str, k: int, n: int | None = None) -> Tensor:
-    """The log-weights of the first n examples of a split, (k, n)."""
-    images = getattr(SmallImages().splits, stage).images[:n]
-    return model.log_weights(images / 255.0, k)
+    """The log-weights of the n examples of a split with the smallest hashes, (k, n)."""
+    x = getattr(SmallImages().splits, stage).images / 255.0
+    return model.log_weights(x[fingerprint(x).argsort()[:n]], k)
 
 
 def quantiles(name: str, values: Tensor) -> dict[str, float]:
@@ -111,7 +112,7 @@ def test_what_so_few_draws_cannot_say_is_left_out(tmp_path: Path, k: int, left_o
 
 @pytest.mark.parametrize("batch", [1, 3, 13])
 @pytest.mark.parametrize("n", [1, 5, 99])
-def test_a_validation_takes_the_first_images_and_a_test_takes_all(tmp_path: Path, n: int, batch: int) -> None:
+def test_a_validation_takes_a_sample_of_images_and_a_test_takes_all(tmp_path: Path, n: int, batch: int) -> None:
     model = small_model("bernoulli")
     log_w = {"val": weights_of(model, "val", 30, n), "test": weights_of(model, "test", 30)}
     for stage, expected in log_w.items():
@@ -120,10 +121,23 @@ def test_a_validation_takes_the_first_images_and_a_test_takes_all(tmp_path: Path
         assert found["khat/q95"] == pytest.approx(quantiles("", pareto_khat(expected))["/q95"], abs=1e-10)
 
 
-@pytest.mark.parametrize(("epochs", "at"), [(23, [*range(1, 22, 2)]), (4, [0, 1, 2, 3])])
-def test_a_run_watches_about_ten_times_with_draws_of_their_own(tmp_path: Path, epochs: int, at: list[int]) -> None:
+EVERY_THIRD, EACH = [2, 5, 8, 11, 14, 17, 20], [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("length", "at"),
+    [
+        ({"max_epochs": 23}, EVERY_THIRD),
+        ({"max_epochs": 4}, EACH),
+        ({"max_epochs": -1, "max_steps": 23}, EVERY_THIRD),
+        ({"max_epochs": 4, "max_steps": 99}, EACH),
+    ],
+)
+def test_a_run_watches_ten_times_at_most_with_draws_of_their_own(
+    tmp_path: Path, length: dict[str, int], at: list[int]
+) -> None:
     monitor = LogLikelihood(5, ("val", "test"), every_n_epochs=None, val_k=3, n_images=2)
-    trainer = quiet_trainer(tmp_path, monitor, max_epochs=epochs, logger=KeptCSV(tmp_path), log_every_n_steps=1)
+    trainer = quiet_trainer(tmp_path, monitor, logger=KeptCSV(tmp_path), log_every_n_steps=1, **length)
     trainer.fit(small_model("iwae"), datamodule=SmallImages(sizes=(5, 11, 13)))
     with (tmp_path / "metrics.csv").open(newline="") as file:
         assert [int(row["epoch"]) for row in csv.DictReader(file) if row.get("val/log_likelihood/3")] == at
@@ -134,7 +148,7 @@ def test_a_run_watches_about_ten_times_with_draws_of_their_own(tmp_path: Path, e
 @pytest.mark.parametrize("ranks", [2, 3])
 @pytest.mark.parametrize("n", [None, 3, 7])
 def test_the_numbers_do_not_depend_on_ranks(tmp_path: Path, ranks: int, n: int | None) -> None:
-    """11 examples and the first 7 are divided by no number of ranks; the first 3 are fewer than a batch of all."""
+    """11 examples and 7 of them are divided by no number of ranks; 3 are fewer than a batch of all."""
     model = small_model("iwae")
     one = evaluate(tmp_path, model, LogLikelihood(KS, ("val",), n_images=n), 11, "val")
     many = evaluate(tmp_path, model, LogLikelihood(KS, ("val",), n_images=n), 2, "val", ranks)

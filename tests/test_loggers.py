@@ -42,7 +42,9 @@ def rows() -> list[dict[str, str]]:
 def test_a_wandb_run_holds_all_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    main(["fit", *SMALL, "--trainer.logger=WandbLogger", "--trainer.logger.group=seeds", "--trainer.logger.tags=[a]"])
+    more = ["--trainer.max_epochs=3", "--log_likelihood.every_n_epochs=2"]  # so that the best epoch may be without it
+    logger = ["--trainer.logger=WandbLogger", "--trainer.logger.group=seeds", "--trainer.logger.tags=[a]"]
+    main(["fit", *SMALL, *more, *logger])
     wandb.teardown()  # waits until the file is whole
     config, history, summary = read(Path("wandb"))
 
@@ -59,10 +61,11 @@ def test_a_wandb_run_holds_all_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None
 
     best = max((row for row in known if "val/objective" in row), key=lambda row: row["val/objective"])
     assert {name: summary[f"best/{name}"] for name in best} == pytest.approx(best, rel=1e-6)
+    assert {name for name in summary if name.startswith("best/")} == {f"best/{name}" for name in best} | {"best/epoch"}
     assert summary["test/elbo"] == pytest.approx(json.loads((RUN / "metrics.json").read_text())["test"]["elbo"])
 
     histograms = [row for row in history if row.get("val/log_posterior_variance_active._type") == "histogram"]
-    assert len(histograms) == 2  # one of each validation
+    assert len(histograms) == 3  # one of each validation
     assert summary["test/kl_per_dimension._type"] == "table-file"
     assert summary["test/kl_per_dimension.nrows"] == 3
     assert summary["test/samples._type"] == "images/separated" and summary["test/monitors.count"] == 1
@@ -84,10 +87,12 @@ def test_tensorboard_shows_histograms_tables_and_numbers() -> None:
 
 
 def test_the_report_says_units_seeds_versions_and_hardware() -> None:
-    main(["fit", *SMALL, "--seed_everything=7"])
+    widened = ["--trainer.callbacks+=LogLikelihood", "--trainer.callbacks.k=30", "--trainer.callbacks.proposal=Widened"]
+    main(["fit", *SMALL, "--seed_everything=7", *widened])
     found = json.loads((RUN / "metrics.json").read_text())
     assert found["units"].keys() == found["test"].keys()
     assert found["units"]["kl/one_draw_variance"] == "nats^2" and found["units"]["ess/median"] == "draws"
+    assert found["units"]["khat_widened_proposal/above"] == "share"
     assert found["seeds"] == {"run": 7, "pixels": 777}
     assert {"torch", "pytorch-lightning", "vae-zoo"} < found["versions"].keys()
     assert found["hardware"]["ranks"] == 1 and found["hardware"]["precision"] == "32-true"

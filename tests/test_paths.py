@@ -8,7 +8,7 @@ from torch.distributions import AffineTransform, Normal, TransformedDistribution
 
 from tests.linear import same
 from zoo import MixtureOfGaussians
-from zoo.bottom_k import BottomK
+from zoo.metrics import BottomK
 from zoo.paths import interpolate, mean_and_spread, most_active, normal_quantiles, plane_grid, traverse
 from zoo.planes import principal_plane
 from zoo.steps import labels

@@ -15,8 +15,8 @@ from datamodules import Grey, ImageDataModule, Images, Splits
 from tests.ranks import ON_RANKS, trainer_of
 from tests.small import SIZES, SmallImages, quiet_trainer, small_model
 from zoo import MLP, CouplingFlow, FullGaussian, GaussianVAE, LatentVariableModel
+from zoo.cli.runs import KeptCSV
 from zoo.errors import ZooError
-from zoo.runs import KeptCSV
 
 pytestmark = ON_RANKS
 

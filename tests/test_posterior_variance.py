@@ -17,8 +17,8 @@ from tests.ranks import ON_RANKS, trainer_of
 from tests.small import LATENT, SmallImages, quiet_trainer, small_model
 from zoo import FullGaussian, LatentVariableModel, MixtureOfGaussians
 from zoo.errors import ZooError
-from zoo.histogram import Histogram
-from zoo.units import cut_log_likelihood
+from zoo.measures.units import cut_log_likelihood
+from zoo.metrics import Histogram
 
 pytestmark = ON_RANKS
 

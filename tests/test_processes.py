@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from zoo.sentences import known_cause
+from zoo.cli.sentences import known_cause
 
 TWO = ("--trainer.devices=2", "--trainer.accelerator=cpu")
 RUN = (
@@ -85,6 +85,16 @@ def test_fewer_examples_than_processes_are_refused_by_a_sentence(tmp_path: Path)
 def test_what_another_process_refused_is_said_in_its_own_sentence() -> None:
     told = "-- Process 1 terminated:\nTraceback: ...\nzoo.errors.NoClosedForm: there is none.\n"
     assert str(known_cause(ProcessRaisedException(told, error_index=1, error_pid=77))) == "there is none."
+
+
+@pytest.mark.parametrize("where", ["[/w/pytorch/gloo/transport/tcp/pair.cc:5] ", "[../gloo/transport/tcp/pair.cc:7] "])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_lost_process_is_said_however_it_was_started(wrapped: bool, where: str) -> None:
+    told = f"Traceback: ...\nRuntimeError: {where}Connection closed by peer. This is typically caused by a crash."
+    error = ProcessRaisedException(told, error_index=0, error_pid=77) if wrapped else RuntimeError(told)
+    assert "died, or did not answer in time; what it said stands above (Connection closed by peer.)" in str(
+        known_cause(error)
+    )
 
 
 def test_an_error_of_a_user_in_another_process_keeps_its_traceback() -> None:

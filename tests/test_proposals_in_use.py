@@ -14,7 +14,7 @@ from tests import linear
 from tests.linear import same
 from tests.ranks import ON_RANKS, trainer_of
 from tests.refused import refused
-from tests.small import LATENT, MODELS, SmallImages, quiet_trainer, small_model
+from tests.small import LATENT, MODELS, SmallImages, quiet_trainer, small_model, small_x
 from zoo import (
     IWAE,
     Defensive,
@@ -28,7 +28,7 @@ from zoo import (
 )
 from zoo.cli import main
 from zoo.errors import ZooError
-from zoo.importance import effective_sample_size, pareto_khat
+from zoo.measures.importance import effective_sample_size, pareto_khat
 
 pytestmark = ON_RANKS
 PROPOSALS: dict[str, Proposal] = {
@@ -38,15 +38,20 @@ PROPOSALS: dict[str, Proposal] = {
 }
 
 
-def small_x(n: int = 7) -> Tensor:
-    return SmallImages().splits.test.images[:n] / 255.0
+SUITED = [(name, proposal) for name in MODELS for proposal in PROPOSALS if name != "prior" or proposal == "refitted"]
+"""Without an encoder there is no q(z|x) to change."""
+
+
+@pytest.mark.parametrize("proposal", ["widened", "defensive"])
+def test_without_an_encoder_there_is_nothing_to_change(proposal: str) -> None:
+    with pytest.raises(ZooError, match=r"PriorSampling has no encoder .* take Refitted"):
+        small_model("prior").log_weights(small_x(), 3, proposal=PROPOSALS[proposal])
 
 
 # --- what holds for each of them
 
 
-@pytest.mark.parametrize("proposal", PROPOSALS)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("name", "proposal"), SUITED)
 def test_neither_batch_nor_order_nor_chunk_moves_a_number(name: str, proposal: str) -> None:
     model, x, other = small_model(name), small_x(), PROPOSALS[proposal]
     whole = model.log_weights(x, 6, proposal=other)
@@ -55,7 +60,7 @@ def test_neither_batch_nor_order_nor_chunk_moves_a_number(name: str, proposal: s
     for chunk in (1, 4, 100):
         same(model.log_weights(x, 6, chunk, other), whole)
         same(model.log_likelihood(x, 6, chunk, other), (whole.logsumexp(0) - math.log(6)))
-    assert not torch.allclose(whole, model.log_weights(x, 6)) or (name, proposal) == ("prior", "defensive")
+    assert not torch.allclose(whole, model.log_weights(x, 6))
 
 
 @pytest.mark.parametrize("proposal", PROPOSALS)
@@ -100,18 +105,20 @@ def test_it_is_the_same_whatever_is_differentiated_around_it(grad: type) -> None
 
 @pytest.mark.parametrize("stage", ["validate", "test"])
 @pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("kind", ["iwae", "prior"])
 def test_all_numbers_carry_the_name_of_their_proposal_on_any_number_of_ranks(
-    tmp_path: Path, stage: str, ranks: int
+    tmp_path: Path, stage: str, ranks: int, kind: str
 ) -> None:
-    model, word = small_model("prior"), "val" if stage == "validate" else "test"
-    monitors = [LogLikelihood((1, 30), (word,), proposal=each) for each in (None, *PROPOSALS.values())]
+    model, word = small_model(kind), "val" if stage == "validate" else "test"
+    named = {proposal: PROPOSALS[proposal] for name, proposal in SUITED if name == kind}
+    own = {"prior": None} if kind == "prior" else {}
+    monitors = [LogLikelihood((1, 30), (word,), proposal=each) for each in (own | named).values()]
     trainer = trainer_of(ranks, tmp_path, *monitors)
     getattr(trainer, stage)(model, datamodule=SmallImages(eval_batch_size=3), verbose=False)
     found = {name.removeprefix(f"{word}/"): float(value) for name, value in trainer.callback_metrics.items()}
     x = getattr(SmallImages().splits, word).images / 255.0
-    own = {"ess/median", "khat/above", "jvi1", "log_likelihood/1", "log_likelihood/30", "log_likelihood/se"}
-    assert not own & found.keys()
-    for name, proposal in {"prior": None, **PROPOSALS}.items():
+    assert not {"ess/median", "khat/above", "jvi1", "log_likelihood/1", "log_likelihood/se"} & found.keys()
+    for name, proposal in (own | named).items():
         log_w = model.log_weights(x, 30, proposal=proposal)
         expected = {
             "log_likelihood_{}_proposal/30": float((log_w.logsumexp(0) - math.log(30)).mean()),

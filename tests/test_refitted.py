@@ -2,17 +2,12 @@
 
 import pytest
 import torch
-from torch import Tensor
 
 from tests import linear
 from tests.linear import same
-from tests.small import LATENT, SmallImages, small_model
+from tests.small import LATENT, small_model, small_x
 from zoo import IWAE, LatentVariableModel, PriorSampling, Refitted
 from zoo.noise import ExampleNoise, fingerprint
-
-
-def small_x(n: int = 7) -> Tensor:
-    return SmallImages().splits.test.images[:n] / 255.0
 
 
 @pytest.mark.parametrize("cls", [IWAE, PriorSampling])

@@ -18,7 +18,7 @@ from tests.linear import same
 from tests.ranks import ON_RANKS, trainer_of
 from tests.small import SIZES, SmallImages, quiet_trainer, small_model
 from zoo import PriorSampling
-from zoo.competition import compete
+from zoo.measures.competition import compete
 
 pytestmark = ON_RANKS
 

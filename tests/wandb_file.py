@@ -41,6 +41,8 @@ def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, 
     for record in records(path):
         config |= values(record.config.update)
         summary |= values(record.summary.update)
+        for item in record.summary.remove:
+            summary.pop(item.key or ".".join(item.nested_key), None)
         if record.WhichOneof("record_type") == "history":
             history.append(values(record.history.item))
     return config, history, summary

@@ -222,6 +222,7 @@ def load(path: str | Path | BinaryIO) -> Any:
     model = imported(spec["class_path"])(**from_plain(spec["init_args"]))
     try:
         model.load_state_dict(checkpoint["state_dict"])
+        model.on_load_checkpoint(checkpoint)
     except ZooError as error:
         raise ZooError(f"{path} is of no use: {error}") from error
     return model.eval()

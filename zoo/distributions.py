@@ -30,6 +30,10 @@ class Choice(Categorical):
     def __init__(self, logits: Tensor) -> None:
         super().__init__(logits=logits, validate_args=False)
 
+    def expand(self, batch_shape: Sequence[int], _instance: Categorical | None = None) -> Categorical:
+        """Torch's own, of a batch."""
+        return Categorical(logits=self.logits, validate_args=False).expand(Size(batch_shape), _instance)
+
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Draws: the number of the first one up to which the probabilities add up to a uniform number."""
         below = self.probs.cumsum(-1)[:-1]  # all but the last, whose sum may round to less than 1

@@ -23,6 +23,7 @@ class DrawingModel(LightningSteps):
 
     k: int
     prior: Prior
+    has_encoder: bool
 
     shared_draws: bool = False
     """Whether the examples of a batch share their draws: z is (k, 1, D)."""

@@ -71,13 +71,19 @@ def draws_at_once(size: int, numbers: int = 2**24) -> int:
 
 
 @contextmanager
+def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Within it every layer is in training mode, or in evaluation mode; after it each is in its own."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Within it nothing is differentiated and every layer is in evaluation mode; after it all is as before."""
-    trained = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module in trained:
-            module.training = True
+    with in_mode(model, training=False), torch.no_grad():
+        yield

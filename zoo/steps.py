@@ -29,7 +29,14 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         super().__init__()
         object.__setattr__(self, "_means", ExampleMeans())  # no submodule: a model in 16 bits would take it along
         self._run_seed: int | None = None
+        self._steps_before = 0
         self._loader_states: list[dict[str, Any]] = []
+
+    @property
+    def steps_trained(self) -> int:
+        """The steps of the optimiser behind the weights, also after training: those of the checkpoint they are of."""
+        fitting = self._trainer is not None and self.trainer.state.fn == "fit"
+        return self.global_step if fitting else self._steps_before
 
     @property
     def run_seed(self) -> int | None:
@@ -137,8 +144,14 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         if self._trainer is not None:  # Lightning does so after it has loaded the weights: in 64 bits they lose digits
             self.trainer.precision_plugin.convert_module(self)
         self._run_seed = checkpoint.get("run_seed")
+        self._steps_before = checkpoint.get("global_step", 0)
         loops = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
         self._loader_states = loops.get("combined_loader", [])
+
+    @final
+    def on_train_end(self) -> None:
+        """Remembers the steps, for what is asked of the model after training."""
+        self._steps_before = self.global_step
 
     @final
     def on_train_start(self) -> None:

@@ -1,6 +1,7 @@
 """What the monitors found in a split, at a glance."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,6 @@ from callbacks.pictures.style import BLUE, DARK, GREEN, GREY, ORANGE, panels
 Found = Mapping[str, Any]
 """What is logged of a split and the `details` of the monitors, by their names."""
 
-ESTIMATES = {"log_likelihood": "", "log_likelihood_prior_proposal": " of draws of the prior"}
-"""The estimates of log p(x), and what is to be said of them."""
-
 LEAST = 0.1
 """How many nats the axis of KL terms shows at least, so that a collapse looks like one."""
 
@@ -27,7 +25,7 @@ def dashboard(found: Found, title: str) -> Figure:
         found: What is logged of the split and the `details` of the monitors.
         title: What the numbers are of.
     """
-    drawn = [draw for name, draw in PANELS.items() if name in found]
+    drawn = panels_of(found)
     columns, rows = min(2, len(drawn)), -(-len(drawn) // 2)
     figure, axes = panels(4.2 * columns, 0.4 + 2.6 * rows, rows, columns)
     for place, draw in zip(axes.flat, drawn, strict=False):
@@ -38,22 +36,27 @@ def dashboard(found: Found, title: str) -> Figure:
     return figure
 
 
+def panels_of(found: Found) -> list[Callable[[Axes, Found], None]]:
+    """What there is something to draw of."""
+    return [draw for draw, has in PANELS.items() if has(found)]
+
+
 def _spectrum(axes: Axes, found: Found) -> None:
-    """The KL term of each unit, from the greatest to the smallest."""
+    """The KL term of each unit, from the greatest to the smallest; active and inactive apart where that is known."""
     kl = np.array(found["kl_per_dimension"])
-    order = kl.argsort()[::-1]
-    active = np.ones(len(kl), dtype=bool)
+    order, parts = kl.argsort()[::-1], [(np.ones(len(kl), dtype=bool), "", BLUE)]
     if "variance_of_means" in found:
         ranks = np.argsort(found["variance_of_means"])[::-1].argsort()
         active = ranks < found["active_units"]
-    for chosen, words, colour in ((active, "active", BLUE), (~active, "inactive", GREY)):
+        parts = [(active, f"{active.sum()} active", BLUE), (~active, f"{(~active).sum()} inactive", GREY)]
+    for chosen, label, colour in parts:
         if chosen.any():
-            label = f"{chosen.sum()} {words}"
             axes.bar(np.flatnonzero(chosen[order]) + 1, kl[order][chosen[order]], 0.8, color=colour, label=label)
     axes.set(title="KL term, unit by unit", xlabel="unit, sorted", ylabel="nats", xlim=(0.3, len(kl) + 0.7))
     axes.set_ylim(0, max(1.25 * kl.max(), LEAST))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    axes.legend(loc="upper right", ncols=2)
+    if "variance_of_means" in found:
+        axes.legend(loc="upper right", ncols=2)
 
 
 def _variances(axes: Axes, found: Found) -> None:
@@ -74,11 +77,12 @@ def _variances(axes: Axes, found: Found) -> None:
 
 def _likelihoods(axes: Axes, found: Found) -> None:
     """Estimates of log p(x) over the number of draws, with what is known of the weights."""
-    name = next(name for name in ESTIMATES if f"{name}/se" in found)
+    name = _estimates(found)[0]
     own = name.removeprefix("log_likelihood")
+    whose = f" of the {own[1:].replace('_', ' ')}" if own else ""
     points, cut = _over_k(found, name), _over_k(found, f"{name}_cut")
     k = max(points)
-    label = f"$L_k${ESTIMATES[name]} ± standard error"
+    label = f"$L_k${whose} ± standard error"
     axes.errorbar(k, points[k], found[f"{name}/se"], color=BLUE, capsize=3, linewidth=1)
     axes.plot(list(points), list(points.values()), "o-", color=BLUE, markersize=4, linewidth=1.2, label=label)
     if cut:
@@ -91,7 +95,7 @@ def _likelihoods(axes: Axes, found: Found) -> None:
     axes.ticklabel_format(axis="y", useOffset=False)
     low, high = axes.get_ylim()
     axes.set_ylim(low - 0.6 * (high - low))  # room for the legend
-    axes.legend(loc="lower right", title=_trust(found, k), title_fontsize=7.5, alignment="left")
+    axes.legend(loc="lower right", title=_trust(found, k, own), title_fontsize=7.5, alignment="left")
 
 
 def _over_k(found: Found, family: str) -> dict[int, float]:
@@ -102,11 +106,17 @@ def _over_k(found: Found, family: str) -> dict[int, float]:
     }
 
 
-def _trust(found: Found, k: int) -> str | None:
+def _estimates(found: Found) -> list[str]:
+    """The estimates of log p(x) of all units, that of the model's own draws first."""
+    errors = (name for name in found if re.fullmatch(r"log_likelihood(_[^_]+_proposal)?/se", name))
+    return sorted((name.removesuffix("/se") for name in errors), key=len)
+
+
+def _trust(found: Found, k: int, own: str) -> str | None:
     """How far the weights are to be trusted, in words."""
-    if "khat/above" not in found:
+    if f"khat{own}/above" not in found:
         return None
-    effective, above = found["ess/median"], found["khat/above"]
+    effective, above = found[f"ess{own}/median"], found[f"khat{own}/above"]
     return f"{effective:.3g} of {k} draws effective (median)\nk̂ too large for {above:.0%} of examples"
 
 
@@ -123,11 +133,10 @@ def _information(axes: Axes, found: Found) -> None:
     axes.legend(loc="upper left")
 
 
-PANELS = {
-    "kl_spectrum": _spectrum,
-    "log_posterior_variance_active": _variances,
-    "log_likelihood/se": _likelihoods,
-    "log_likelihood_prior_proposal/se": _likelihoods,
-    "mutual_information": _information,
+PANELS: dict[Callable[[Axes, Found], None], Callable[[Found], Any]] = {
+    _spectrum: lambda found: "kl_spectrum" in found,
+    _variances: lambda found: "log_posterior_variance_active" in found,
+    _likelihoods: _estimates,
+    _information: lambda found: "mutual_information" in found,
 }
-"""The panels, by what must have been found."""
+"""The panels, and whether what they show was found."""

@@ -13,19 +13,18 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from callbacks.exhibits import log_picture
-from callbacks.monitor import Monitor, Stage, details
+from callbacks.monitor import Monitor, Stage, details, logged
 from callbacks.pictures import decoded
 from callbacks.pictures.curves import learning_curves, read_curves
-from callbacks.pictures.dashboard import PANELS, dashboard
+from callbacks.pictures.dashboard import dashboard, panels_of
 from callbacks.pictures.mosaics import is_image
 from callbacks.pictures.plane import latent_plane
 from callbacks.pictures.style import STYLE
 from callbacks.protocols import Weighs
-from zoo.bottom_k import BottomK
 from zoo.checks import check_counts
 from zoo.draw import Draw
 from zoo.files import written_whole
-from zoo.metrics import Moments
+from zoo.metrics import BottomK, Moments
 from zoo.noise import fingerprint
 from zoo.priors import StandardNormal
 
@@ -113,7 +112,7 @@ class Pictures(Monitor):
             circles = isinstance(model.prior, StandardNormal)
             figures["latent_plane"] = latent_plane(self._rows[:, :-1], self._rows[:, -1].long(), circles)
         found = logged(trainer, stage) | details(trainer)
-        if found.keys() & PANELS.keys():
+        if panels_of(found):
             title = f"{type(model).__name__} on {type(self.data).__name__}, {SPLITS[stage]} split"
             figures["monitors"] = dashboard(found, title)
         curves = read_curves(Path(trainer.default_root_dir) / "metrics.csv")
@@ -144,9 +143,3 @@ class Pictures(Monitor):
                     with written_whole(path) as part:
                         figure.savefig(part, dpi=150, format="png")
                     log_picture(trainer, f"{stage}/{name}", path)
-
-
-def logged(trainer: pl.Trainer, stage: Stage) -> dict[str, float]:
-    """What is logged of a split, by its name without the stage."""
-    every = {tuple(name.partition("/")[::2]): value.item() for name, value in trainer.callback_metrics.items()}
-    return {name: value for (where, name), value in every.items() if where == stage}

@@ -52,7 +52,7 @@ class VAE(LatentVariableModel):
         """The β that holds now."""
         if not self.training or not self._kl_warmup_steps:
             return self._kl_weight
-        return self._kl_weight * min(1.0, self.global_step / self._kl_warmup_steps)
+        return self._kl_weight * min(1.0, self.steps_trained / self._kl_warmup_steps)
 
     @property
     def is_bound(self) -> bool:

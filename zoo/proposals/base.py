@@ -6,6 +6,7 @@ from typing import Protocol
 from torch import Tensor
 from torch.distributions import Distribution
 
+from zoo.errors import ZooError
 from zoo.priors import Prior
 
 
@@ -13,6 +14,7 @@ class Proposing(Protocol):
     """A model, as a proposal sees it."""
 
     prior: Prior
+    has_encoder: bool
 
     def encode(self, x: Tensor) -> Distribution:
         """q(z|x)."""
@@ -25,6 +27,17 @@ class Proposing(Protocol):
     def log_px(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z) of z (k, B, D), (k, B), in bounded memory."""
         ...
+
+
+def posterior(model: Proposing, x: Tensor) -> Distribution:
+    """q(z|x) of a model that has an encoder.
+
+    Raises:
+        ZooError: It has none.
+    """
+    if not model.has_encoder:
+        raise ZooError(f"{type(model).__name__} has no encoder whose q(z|x) could be changed: take Refitted.")
+    return model.own_proposal(x)
 
 
 class Proposal(ABC):

@@ -8,7 +8,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution
 
 from zoo.errors import ZooError
-from zoo.proposals.base import Proposal, Proposing
+from zoo.proposals.base import Proposal, Proposing, posterior
 
 
 class Defensive(Proposal):
@@ -23,7 +23,7 @@ class Defensive(Proposal):
         weight: The weight of the prior, α.
 
     Raises:
-        ZooError: Not 0 < weight < 1.
+        ZooError: Not 0 < weight < 1, or there is no encoder.
 
     Example:
         >>> import torch, zoo
@@ -39,7 +39,7 @@ class Defensive(Proposal):
 
     def __call__(self, model: Proposing, x: Tensor) -> "DefensiveMixture":
         """Mixes q(z|x) with p(z)."""
-        return DefensiveMixture(model.own_proposal(x), model.prior(model.encode), self.weight)
+        return DefensiveMixture(posterior(model, x), model.prior(model.encode), self.weight)
 
 
 class DefensiveMixture(Distribution):
@@ -64,8 +64,6 @@ class DefensiveMixture(Distribution):
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Draws of q, a share α of them replaced by draws of p; the choice has no gradient."""
-        z = self._q.rsample(
-            Size(sample_shape)
-        )  # first, so that under evaluation noise it is what q alone would have drawn
+        z = self._q.rsample(Size(sample_shape))  # first, so that evaluation noise gives it what q alone would have
         from_prior = torch.rand(z.shape[:-1], dtype=z.dtype, device=z.device) < self._weight
         return torch.where(from_prior[..., None], self._p.sample(Size(z.shape[:-1])), z)

@@ -7,7 +7,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal
 
 from zoo.distributions import diagonal_normal
 from zoo.errors import ZooError
-from zoo.proposals.base import Proposal, Proposing
+from zoo.proposals.base import Proposal, Proposing, posterior
 
 
 class Widened(Proposal):
@@ -22,7 +22,7 @@ class Widened(Proposal):
         scale: What the standard deviations are multiplied by, s.
 
     Raises:
-        ZooError: scale is not a positive number, or q(z|x) is no Gaussian.
+        ZooError: scale is not a positive number, there is no encoder, or q(z|x) is no Gaussian.
 
     Example:
         >>> import torch, zoo
@@ -38,7 +38,7 @@ class Widened(Proposal):
 
     def __call__(self, model: Proposing, x: Tensor) -> Independent | MultivariateNormal:
         """Widens q(z|x)."""
-        q = model.own_proposal(x)
+        q = posterior(model, x)
         if isinstance(q, MultivariateNormal):
             return MultivariateNormal(q.mean, scale_tril=self.scale * q.scale_tril, validate_args=False)
         if isinstance(q, Independent) and isinstance(q.base_dist, Normal):

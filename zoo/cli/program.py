@@ -10,11 +10,11 @@ from importlib.resources import files
 from pytorch_lightning import LightningDataModule
 
 from callbacks import Stopped
-from zoo import runs
-from zoo.arguments import SUBCOMMANDS
 from zoo.base import LatentVariableModel
-from zoo.lightning_cli import SaveConfig, ZooCLI
-from zoo.sentences import known_cause, sentence
+from zoo.cli import runs
+from zoo.cli.arguments import SUBCOMMANDS
+from zoo.cli.lightning_cli import SaveConfig, ZooCLI
+from zoo.cli.sentences import known_cause, sentence
 
 
 def quieten() -> None:

@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.random import fork_rng
 
 from zoo.base import LatentVariableModel
 from zoo.checks import check_counts
 from zoo.errors import ZooError
+from zoo.estimators import in_mode
 from zoo.metrics import Moments, Summary
 from zoo.noise import seed_step
 
@@ -59,6 +61,8 @@ def gradient_noise(model: LatentVariableModel, x: Tensor, draws: int = 100, seed
         x = x.clone()  # a tensor of inference mode would have no gradient
         seed_step(seed)
         parts = _parts(model, x)
+        if not parts:
+            return {}
         sizes = {name: sum(map(torch.numel, part)) for name, part in parts.items()}
         moments = {name: Moments(size, sync_on_compute=False).to(x.device) for name, size in sizes.items()}
         for r in range(draws):
@@ -66,10 +70,11 @@ def gradient_noise(model: LatentVariableModel, x: Tensor, draws: int = 100, seed
             loss = -model.objective(model.draw(x)).mean()
             for name, gradient in _by_part(loss, parts).items():
                 moments[name].update(gradient[None])
-    return {name: signal_to_noise(each.compute(), draws) for name, each in moments.items()}
+    rounding = torch.finfo(next(iter(parts.values()))[0].dtype).eps
+    return {name: signal_to_noise(each.compute(), draws, rounding) for name, each in moments.items()}
 
 
-def signal_to_noise(gradient: Summary, draws: int) -> Noise:
+def signal_to_noise(gradient: Summary, draws: int, rounding: float = 0.0) -> Noise:
     r"""The signal-to-noise ratio of a gradient, a mean over parameters, and the sum of the variances of these.
 
     .. math:: \mathrm{SNR}_j = \frac{|\mathrm{mean}_r\, g_{rj}|}{\mathrm{sd}_r\, g_{rj}}
@@ -81,6 +86,7 @@ def signal_to_noise(gradient: Summary, draws: int) -> Noise:
     Args:
         gradient: The moments of each parameter's gradient over the draws.
         draws: The number of draws, R.
+        rounding: What a gradient may vary by, as a share of its mean, and still be the same in every draw.
 
     Example:
         >>> gradients = Moments(3)
@@ -89,7 +95,7 @@ def signal_to_noise(gradient: Summary, draws: int) -> Noise:
         Noise(snr=tensor(1.2374, dtype=torch.float64), variance=tensor(10., dtype=torch.float64))
     """
     variance = gradient.standard_error.square() * draws
-    varies = variance != 0  # nan is not 0, so that it is seen
+    varies = ~(variance <= (rounding * gradient.mean).square())  # so that nan is seen
     snr = gradient.mean.abs()[varies] / variance[varies].sqrt()
     return Noise(snr.mean(), variance.sum())
 
@@ -156,15 +162,11 @@ def _reached(density: Tensor, parameters: list[nn.Parameter]) -> list[bool]:
 @contextmanager
 def _as_in_training(model: nn.Module) -> Iterator[None]:
     """Within it a model is differentiated in training mode; after it modes, buffers and generators are as before."""
-    modes = [(module, module.training) for module in model.modules()]
-    kept = [(m, name, b, b.clone()) for m, _ in modes for name, b in m.named_buffers(recurse=False)]
+    kept = [(m, name, b, b.clone()) for m in model.modules() for name, b in m.named_buffers(recurse=False)]
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     try:
-        with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices):
-            model.train()
+        with in_mode(model, training=True), torch.inference_mode(False), torch.enable_grad(), fork_rng(devices):
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
         for module, name, buffer, value in kept:
             setattr(module, name, buffer.copy_(value))

@@ -7,10 +7,12 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 class BottomK(Metric):
-    """The rows of the k smallest keys: where the keys are hashes of the examples, a uniform sample of the split.
+    """The rows of the k smallest keys.
 
-    Cohen and Kaplan 2007, https://doi.org/10.1145/1281100.1281133. As input to ``update``: keys (B,) and rows (B, ...).
-    As output of ``compute``: the rows in the order of their keys, (k, ...), or fewer where there are fewer.
+    Where the keys are hashes of the examples, they are a uniform sample of the split: Cohen and Kaplan 2007,
+    https://doi.org/10.1145/1281100.1281133. Where they are places in it, they are its first examples. As input to
+    ``update``: keys (B,) and rows (B, ...). As output of ``compute``: the rows in the order of their keys, (k, ...), or
+    fewer where there are fewer.
 
     Args:
         k: How many rows.

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.checks import check_counts
 from zoo.errors import ZooError
 
 
@@ -33,8 +34,8 @@ def linear_probe(codes: Tensor, labels: Tensor, max_iter: int = 1000) -> Classif
 
     .. math:: \min_{W, b} \; \sum_j -\log \mathrm{softmax}_{y_j}(W \tilde z_j + b) + \tfrac{1}{2} \|W\|^2
 
-    Each dimension of :math:`\tilde z` has mean 0 and variance 1 over the codes it is fitted to. Alain and Bengio 2016,
-    https://arxiv.org/abs/1610.01644.
+    Each dimension of :math:`\tilde z` has mean 0 and variance 1 over the codes it is fitted to; of two classes it is
+    the binary regression, with one row of W. Alain and Bengio 2016, https://arxiv.org/abs/1610.01644.
 
     Args:
         codes: The codes, (N, D).
@@ -42,7 +43,7 @@ def linear_probe(codes: Tensor, labels: Tensor, max_iter: int = 1000) -> Classif
         max_iter: How many steps the fit takes at most.
 
     Raises:
-        ZooError: A code is not finite.
+        ZooError: max_iter is below 1, there are fewer than two classes, or a code is not finite.
 
     Example:
         >>> codes = torch.tensor([[-2.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
@@ -55,11 +56,15 @@ def linear_probe(codes: Tensor, labels: Tensor, max_iter: int = 1000) -> Classif
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=max_iter))
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", ConvergenceWarning)
+    check_counts(max_iter=max_iter)
+    if len(labels.unique()) < 2:
+        raise ZooError("all labels are the same, where a linear probe tells at least two classes apart.")
+    regression = LogisticRegression(max_iter=max_iter)
+    probe = make_pipeline(StandardScaler(), regression)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # which `converged` says
         probe.fit(_array(codes), labels.cpu().numpy())
-    return Classifier(probe, not any(issubclass(each.category, ConvergenceWarning) for each in said))
+    return Classifier(probe, bool(regression.n_iter_.max() < max_iter))
 
 
 def nearest_neighbours(codes: Tensor, labels: Tensor, n: int) -> Classifier:
@@ -73,7 +78,7 @@ def nearest_neighbours(codes: Tensor, labels: Tensor, n: int) -> Classifier:
         n: How many neighbours have a vote.
 
     Raises:
-        ZooError: A code is not finite.
+        ZooError: n is below 1 or above the number of codes, or a code is not finite.
 
     Example:
         >>> codes = torch.tensor([[-2.0], [-1.0], [1.0], [2.0]])
@@ -82,6 +87,9 @@ def nearest_neighbours(codes: Tensor, labels: Tensor, n: int) -> Classifier:
     """
     from sklearn.neighbors import KNeighborsClassifier
 
+    check_counts(n=n)
+    if n > len(codes):
+        raise ZooError(f"n is {n} neighbours of {len(codes)} codes: take no more than there are.")
     # A tree takes each distance by itself; those of a matrix product would be rounded as the batch happens to be cut.
     voting = KNeighborsClassifier(n, algorithm="kd_tree")
     return Classifier(voting.fit(_array(codes), labels.cpu().numpy()))
@@ -89,7 +97,5 @@ def nearest_neighbours(codes: Tensor, labels: Tensor, n: int) -> Classifier:
 
 def _array(codes: Tensor) -> np.ndarray:
     if not codes.isfinite().all():
-        raise ZooError(
-            "there are codes with nan or infinity, which no classifier can be fitted to: train another model."
-        )
+        raise ZooError("there are codes with nan or infinity, which no classifier can take: train another model.")
     return codes.double().cpu().numpy()

@@ -11,7 +11,6 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import MPSAccelerator
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from pytorch_lightning.loggers import WandbLogger
 
 from callbacks import (
     KeepLast,
@@ -22,14 +21,16 @@ from callbacks import (
     Predictions,
     Report,
     ResourceCompetition,
+    Stopped,
     WandbRun,
 )
-from zoo import checkpoints, runs
-from zoo.arguments import Typed, model_options, only_named_imports, refuse_conflicts, with_defaults
+from zoo import checkpoints
+from zoo.cli import runs
+from zoo.cli.arguments import Typed, model_options, only_named_imports, refuse_conflicts, with_defaults
+from zoo.cli.parsing import ShippedConfig, ZooParser
+from zoo.cli.sentences import gist, known_cause
 from zoo.errors import ZooError
 from zoo.files import written_whole
-from zoo.parsing import ShippedConfig, ZooParser
-from zoo.sentences import gist, known_cause
 
 CALLBACKS = {
     "checkpoint": ModelCheckpoint,
@@ -56,12 +57,8 @@ class SaveConfig(SaveConfigCallback):
             self.already_saved = True
             folder = Path(trainer.default_root_dir)
             runs.forget_after(folder / "metrics.csv", trainer.global_step)
-            config = self.parser.dump(self.config, skip_unset=False)
             with written_whole(folder / "config.yaml") as part:
-                part.write_text(config)
-            for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger):
-                    logger.experiment.config.update({"zoo": yaml.safe_load(config)}, allow_val_change=True)
+                part.write_text(self.parser.dump(self.config, skip_unset=False))
 
 
 class ZooCLI(LightningCLI):
@@ -87,9 +84,15 @@ class ZooCLI(LightningCLI):
             "enable_version_counter": False,
         }
         # While it trains a run watches a few images with a few draws ten times; the whole is for the test.
-        watch = {"stages": ["val", "test"], "val_k": 64, "n_images": 100, "every_n_epochs": None}
-        for key, defaults in {"checkpoint": best, "log_likelihood": watch}.items():
-            parser.set_defaults({f"{key}.{name}": value for name, value in defaults.items()})
+        defaults = {
+            "checkpoint": best,
+            "log_likelihood": {"stages": ["val", "test"], "val_k": 64, "n_images": 100, "every_n_epochs": None},
+            "kl_term": {"every_n_epochs": None},
+            "posterior_variance": {"cut_k": 100},
+        }
+        for key, own in defaults.items():
+            parser.set_defaults({f"{key}.{name}": value for name, value in own.items()})
+        parser.link_arguments("posterior_variance.threshold", "pictures.threshold")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses what was typed, with the classes and the configuration that go without saying."""
@@ -167,8 +170,9 @@ class ZooCLI(LightningCLI):
         if not trainer.fast_dev_run:
             kwargs["logger"] = runs.loggers(folder, trainer.logger)
         own = trainer.callbacks or []
+        said = yaml.safe_load(self._parser(self.subcommand).dump(self.config[self.subcommand], skip_unset=False))
         bar = [] if any(isinstance(callback, ProgressBar) for callback in own) else [TQDMProgressBar(20, leave=False)]
-        always = [Report(), WandbRun(), *(bar if trainer.enable_progress_bar is not False else [])]
+        always = [Report(), WandbRun(said), *(bar if trainer.enable_progress_bar is not False else [])]
         return super().instantiate_trainer(
             **kwargs,
             default_root_dir=str(folder),
@@ -201,6 +205,8 @@ class ZooCLI(LightningCLI):
         """Runs it; one that fails leaves no process behind, and before its first step no folder."""
         try:
             super()._run_subcommand(subcommand)
+        except Stopped:
+            raise
         except Exception:
             launcher = self.trainer.strategy.launcher
             if launcher is not None:  # a process that hangs would outlive its run

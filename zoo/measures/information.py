@@ -13,7 +13,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from zoo.distributions import GaussianMixture, diagonal_normal
 from zoo.errors import ZooError
 from zoo.estimators import draws_at_once
-from zoo.units import factors
+from zoo.measures.units import factors
 
 
 class Information(NamedTuple):

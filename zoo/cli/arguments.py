@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from zoo import checkpoints
+from zoo.cli.parsing import shipped
 from zoo.errors import ZooError
-from zoo.parsing import shipped
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 

@@ -10,8 +10,8 @@ from datamodules import DataError
 from zoo.errors import ZooError
 
 LOST = (
-    "another process of this run died, or did not answer in time; what it said stands above ({what}). `zoo fit "
-    "--ckpt_path last` goes on from the last checkpoint. How long to wait for a process that hangs can be set: "
+    "another process of this run died, or did not answer in time; what it said stands above ({what}). A fit goes on "
+    "from its last checkpoint by --ckpt_path last. How long to wait for a process that hangs can be set: "
     "--trainer.strategy=DDPStrategy --trainer.strategy.timeout=0:10:0."
 )
 
@@ -26,12 +26,12 @@ def known_cause(error: BaseException | None) -> BaseException | None:
 def _of_other_process(error: BaseException) -> ZooError | None:
     """What an error says of another process of the run: its own sentence, or that it is lost."""
     last = str(error).strip().rpartition("\n")[2]
-    if isinstance(error, ProcessRaisedException):
-        raised = re.fullmatch(r"(?:zoo|datamodules)\.errors\.\w+: (.*)", last)
-        return ZooError(raised[1]) if raised else None
+    raised = re.fullmatch(r"(?:zoo|datamodules)\.errors\.\w+: (.*)", last)
+    if raised and isinstance(error, ProcessRaisedException):
+        return ZooError(raised[1])
     # What gloo raises has no class of its own.
     if isinstance(error, ProcessExitedException | dist.DistError) or "gloo/transport" in str(error):
-        return ZooError(LOST.format(what=re.sub(r"\[/\S*\] | This is typically.*", "", last)))
+        return ZooError(LOST.format(what=re.sub(r".*\[\S*\.cc:\d+\] | This is typically.*", "", last)))
     return None
 
 
