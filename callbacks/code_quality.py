@@ -47,7 +47,8 @@ class CodeQuality(Monitor):
         every_n_epochs: In validation, how often.
 
     Raises:
-        ZooError: n_train or n_neighbours is below 1, or the data give no training images.
+        ZooError: n_train or n_neighbours is below 1, there are more neighbours than images, or the data give no
+            training images.
     """
 
     units: ClassVar = {"code_quality": "share"}
@@ -57,10 +58,15 @@ class CodeQuality(Monitor):
     ) -> None:
         super().__init__(stages, every_n_epochs)
         check_counts(n_train=n_train, n_neighbours=n_neighbours)
+        if n_neighbours > n_train:
+            raise ZooError(
+                f"n_neighbours is {n_neighbours} of n_train = {n_train} images: take no more than there are."
+            )
         self.n_train, self.n_neighbours = n_train, n_neighbours
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Refuses data that give no training images, before a run begins."""
+        super().setup(trainer, pl_module, stage)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if stage != "predict" and not isinstance(data, GivesTraining):
             raise ZooError(

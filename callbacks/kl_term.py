@@ -100,5 +100,5 @@ class KLTerm(Monitor):
         """The KL term of each dimension, and these from the greatest to the smallest."""
         if not self._factorises:
             return {}
-        kl = self._dimensions.compute().mean
+        kl = self._dimensions.compute().by_dimension().mean
         return {"kl_per_dimension": kl.tolist(), "kl_spectrum": kl.sort(descending=True).values.tolist()}

@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 from callbacks.monitor import Monitor, Stage
 from callbacks.protocols import NamesPixels, Weighs
-from zoo.checks import check_counts
+from zoo.checks import check_counts, is_counts
 from zoo.draw import Draw
 from zoo.errors import ZooError
 from zoo.estimators import bits_per_dimension
@@ -65,8 +65,7 @@ class LogLikelihood(Monitor):
         proposal: What z is drawn from; by default q(z|x), or the prior where there is no encoder.
 
     Raises:
-        ZooError: A k or n_images is below 1, no k is given, there are fewer images than ranks, or two of these monitors
-            would log the same names.
+        ZooError: A k or n_images is below 1, no k is given, there are fewer images than ranks, or proposal is none.
     """
 
     units: ClassVar = {
@@ -93,18 +92,11 @@ class LogLikelihood(Monitor):
             "val": test_ks if val_k is None else _sorted("val_k", val_k),
             "test": test_ks,
         }
+        if proposal is not None and not isinstance(proposal, Proposal):
+            raise ZooError(f"proposal is {proposal!r}, where a proposal was expected, as Refitted() with its brackets.")
         if n_images is not None:
             check_counts(n_images=n_images)
         self.n_images, self.proposal = n_images, proposal
-
-    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
-        """Refuses two monitors of the same names, which Lightning would log the mean of."""
-        for other in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(other, LogLikelihood) and other is not self and self._shares_names(other, pl_module):
-                raise ZooError(
-                    "two LogLikelihood monitors would log numbers of the same names: give one other stages or another "
-                    "kind of proposal, or several k to one alone."
-                )
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begins anew, perhaps with a sample of the images."""
@@ -159,8 +151,9 @@ class LogLikelihood(Monitor):
     def _weigh(self, model: Weighs, x: Tensor) -> None:
         self._examples.update(_of_each(model.log_weights(x, self._ks[-1], proposal=self.proposal), self._ks))
 
-    def _shares_names(self, other: "LogLikelihood", model: Weighs) -> bool:
-        return self._whose(model) == other._whose(model) and not {*self.stages}.isdisjoint(other.stages)
+    def names(self, model: Weighs) -> str:
+        """Whose draws its numbers are those of."""
+        return self._whose(model)
 
     def _whose(self, model: Weighs) -> str:
         """What the draws are those of, in one word; none for q(z|x)."""
@@ -170,10 +163,10 @@ class LogLikelihood(Monitor):
 
 def _sorted(name: str, k: int | Sequence[int]) -> tuple[int, ...]:
     """Numbers of draws, each once, the largest last."""
-    ks = tuple(sorted({k} if isinstance(k, int) else set(k)))
-    if not ks or ks[0] < 1:
-        raise ZooError(f"{name} is {k}, where at least one draw was expected.")
-    return ks
+    ks = list(k) if isinstance(k, Sequence) else [k]
+    if not is_counts(ks) or not ks:
+        raise ZooError(f"{name} is {k!r}, where at least one draw was expected, as 100 or [1, 100].")
+    return tuple(sorted(set(ks)))
 
 
 def _of_each(log_w: Tensor, ks: Sequence[int]) -> dict[str, Tensor]:

@@ -87,6 +87,24 @@ class Monitor(pl.Callback, ABC):
         """How many of the first n examples of a split are this rank's: rank r of R holds r, r + R, r + 2R, ..."""
         return len(range(self._rank, n, self._ranks))
 
+    def names(self, model: Any) -> str:
+        """What sets the names of its numbers apart from those of another monitor of its class."""
+        return ""
+
+    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        """Refuses two monitors whose numbers have the same names: Lightning would log a mixture.
+
+        Raises:
+            ZooError: There are two.
+        """
+        for other in monitors(trainer):
+            same = type(other) is type(self) and other.names(pl_module) == self.names(pl_module)
+            if other is not self and same and not {*self.stages}.isdisjoint(other.stages):
+                raise ZooError(
+                    f"two {type(self).__name__} monitors would log numbers of the same names: give them stages that are"
+                    " apart, or take one alone."
+                )
+
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begins anew."""
         self._start(trainer, pl_module, "val")

@@ -10,8 +10,8 @@ from torchmetrics import Metric
 
 from callbacks.monitor import Details, Monitor, Stage, log_split
 from callbacks.protocols import Weighs
+from zoo.checks import check_counts, check_not_negative
 from zoo.draw import Draw
-from zoo.errors import ZooError
 from zoo.measures.units import cut_log_likelihood, factors
 from zoo.metrics import Binned, Histogram, Moments
 from zoo.steps import examples
@@ -35,7 +35,7 @@ class PosteriorVariance(Monitor):
             pass over the split; 0 for none. It is given where posterior and prior factorise over the units.
 
     Raises:
-        ZooError: cut_k is negative.
+        ZooError: cut_k is neither 0 nor a number of draws, or threshold is negative or no number.
     """
 
     units: ClassVar = {"active_units": "units", "posterior_variance": "1", "log_likelihood_cut": "nats"}
@@ -48,8 +48,9 @@ class PosteriorVariance(Monitor):
         cut_k: int = 0,
     ) -> None:
         super().__init__(stages, every_n_epochs)
-        if cut_k < 0:
-            raise ZooError(f"cut_k is {cut_k}, where 0 or more draws were expected.")
+        check_not_negative(threshold=threshold)
+        if cut_k != 0:
+            check_counts(cut_k=cut_k)
         self.threshold, self.cut_k = threshold, cut_k
 
     def metrics(self, model: Weighs) -> list[Metric]:
@@ -68,18 +69,19 @@ class PosteriorVariance(Monitor):
 
     def compute(self, model: Weighs) -> dict[str, Tensor]:
         """The number of active units, and the posterior variance as a mean over units and over the active ones."""
-        variance, active = self._variances.compute().mean, self.active
+        variance, active = self._variances.compute().by_dimension().mean, self.active
         values = {"active_units": active.sum().double(), "posterior_variance": variance.mean()}
         return values | ({"posterior_variance/active": variance[active].mean()} if active.any() else {})
 
     def details(self, model: Weighs) -> Details:
         """Each dimension, and the histogram."""
-        variances, counts, active = self._variances.compute(), self._log_variances.compute(), self.active
+        variances, means = self._variances.compute().by_dimension(), self._means.compute().by_dimension()
+        counts, active = self._log_variances.compute(), self.active
         edges = self._log_variances.edges.tolist()
         return {
             "posterior_variance_per_dimension": variances.mean.tolist(),
             "posterior_variance_spread": variances.variance.sqrt().tolist(),
-            "variance_of_means": self._means.compute().variance.tolist(),
+            "variance_of_means": means.variance.tolist(),
             "log_posterior_variance_active": Binned(counts[active].sum(0).tolist(), edges),
             "log_posterior_variance_inactive": Binned(counts[~active].sum(0).tolist(), edges),
         }
@@ -87,7 +89,7 @@ class PosteriorVariance(Monitor):
     @property
     def active(self) -> Tensor:
         """Which units are active, (D,)."""
-        return self._means.compute().variance > self.threshold
+        return self._means.compute().by_dimension().variance > self.threshold
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Logs, and then the log-likelihood without the units that turned out to be inactive."""

@@ -89,13 +89,13 @@ class Report(pl.Callback):
             "data": type(data).__name__,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         }
-        facts["seeds"] = {"run": model.run_seed}
+        facts |= {"steps": model.steps_trained, "seeds": {"run": model.run_seed}}
         if isinstance(data, NamesPixels):
             facts["pixels"] = data.pixels_name
             facts["seeds"]["pixels"] = data.pixel_seed
         if self._seconds:  # this run trained what it tests
             rate = round(self._images * trainer.world_size / self._seconds)
-            facts |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "images_per_second": rate}
+            facts |= {"epochs": trainer.current_epoch, "images_per_second": rate}
         return facts | {"versions": versions(), "hardware": hardware(trainer, model)}
 
 

@@ -53,8 +53,9 @@ def as_table(facts: dict[str, Any], metrics: dict[str, float]) -> Table:
     for name in ("k", "pixels", "parameters", "epochs", "steps", "images_per_second"):
         if name in facts:
             value = facts[name]
+            words = "steps behind these weights" if name == "steps" else name
             table.add_row(
-                name.replace("_per_", "/").replace("_", " "),
+                words.replace("_per_", "/").replace("_", " "),
                 f"{value:,}" if isinstance(value, int) else value,
             )
     return table

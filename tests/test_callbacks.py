@@ -11,10 +11,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from callbacks import KeepLast, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report
+from callbacks import KeepLast, KLTerm, LogLikelihood, Pictures, PosteriorVariance, Predictions, Report
 from callbacks.monitor import logged
-from tests.small import MODELS, SmallImages, quiet_trainer, small_model
-from zoo import LatentVariableModel
+from tests.small import MODELS, SIZES, SmallImages, quiet_trainer, small_model
+from zoo import LatentVariableModel, Refitted
 from zoo.errors import ZooError
 
 K = 7
@@ -123,6 +123,12 @@ def test_every_n_epochs(tmp_path: Path, every: int, expected: list[int]) -> None
     [
         (lambda: LogLikelihood(k=0), "k is 0"),
         (lambda: LogLikelihood(every_n_epochs=0), "every_n_epochs is 0"),
+        (lambda: LogLikelihood(val_k=2.5), "val_k is 2.5, where at least one draw"),  # type: ignore[arg-type]
+        (lambda: LogLikelihood(proposal=Refitted), "where a proposal was expected, as Refitted"),  # type: ignore[arg-type]
+        (lambda: PosteriorVariance(threshold=float("nan")), "threshold is nan"),
+        (lambda: PosteriorVariance(cut_k=True), "cut_k is True"),
+        (lambda: Pictures(seed=2**70), "below 2.63 was expected"),
+        (lambda: Pictures(threshold=-1.0), "threshold is -1.0"),
         (lambda: PosteriorVariance(every_n_epochs=-1), "every_n_epochs is -1"),
     ],
 )
@@ -181,3 +187,27 @@ def test_predictions_are_in_the_order_of_the_data(tmp_path: Path, batch: int) ->
 def test_a_stage_that_is_none_is_refused(stages: Any) -> None:
     with pytest.raises(ZooError, match="where a list of 'val' and 'test' was expected"):
         LogLikelihood(stages=stages)
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        lambda: [KLTerm(3), KLTerm(5)],
+        lambda: [PosteriorVariance(), PosteriorVariance(0.5, ["test"])],
+        lambda: [Pictures(stages=["val", "test"]), Pictures(stages=["val", "test"])],
+    ],
+)
+def test_two_monitors_whose_numbers_have_the_same_names_are_refused(tmp_path: Path, twice: Callable[[], Any]) -> None:
+    with pytest.raises(ZooError, match=r"two .* monitors would log numbers of the same names"):
+        evaluate(tmp_path, small_model("iwae"), *twice())
+    evaluate(tmp_path, small_model("iwae"), KLTerm(3, ["val"]), KLTerm(5, ["test"]))
+
+
+def test_one_latent_dimension_is_a_list_of_one(tmp_path: Path) -> None:
+    model = small_model("bernoulli", latent_dim=1)
+    monitors = [PosteriorVariance(1e-9, cut_k=2), KLTerm(), Pictures(n=2)]
+    found = evaluate(tmp_path, model, *monitors, Report())
+    details = json.loads((tmp_path / "metrics.json").read_text())["details"]
+    assert details["kl_spectrum"] == [pytest.approx(found["test/kl"])]
+    assert details["posterior_variance_per_dimension"] == [pytest.approx(found["test/posterior_variance"])]
+    assert sum(details["log_posterior_variance_active"]["counts"]) == SIZES[2]

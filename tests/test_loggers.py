@@ -107,3 +107,10 @@ def test_checkpoints_and_early_stopping_follow_any_monitor(monitor: str) -> None
     values = [float(row[monitor]) for row in rows() if row.get(monitor)]
     assert len(values) == 3  # the first, and two that are not better by a thousand
     assert all(map(math.isfinite, values)) and (RUN / "checkpoints/best.ckpt").is_file()
+
+
+@pytest.mark.parametrize("follows", ["--checkpoint", "--trainer.callbacks+=EarlyStopping --trainer.callbacks"])
+def test_a_number_that_is_not_there_is_named_in_a_sentence(follows: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", *SMALL, *f"{follows}.monitor=val/foo".split()])
+    assert "zoo: error: val/foo was not logged in this validation" in capsys.readouterr().err

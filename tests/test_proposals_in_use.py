@@ -171,6 +171,11 @@ def test_bad_arguments_are_refused(make: type, sentence: str) -> None:
         make()
 
 
+def test_a_fit_that_diverges_is_refused() -> None:
+    with pytest.raises(ZooError, match="could not be refitted to 7 of 7 images: take a smaller lr"):
+        small_model("iwae").log_weights(small_x(), 3, proposal=Refitted(steps=5, lr=1e200))
+
+
 FIT = (
     "fit --data=LinearGaussian --data.n_test=7 --model=GaussianVAE --model.latent_dim=2 --trainer.fast_dev_run=true "
     "--trainer.accelerator=cpu --log_likelihood.k=5 "

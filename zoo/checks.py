@@ -1,5 +1,6 @@
 """What numbers and shapes must be before anything is made of them: torch refuses them late and in its own words."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,17 @@ def check_counts(**numbers: Any) -> None:
     for name, number in numbers.items():
         if not is_counts([number]):
             raise ZooError(f"{name} is {number!r}, where an integer of at least 1 was expected.")
+
+
+def check_not_negative(**numbers: Any) -> None:
+    """Refuses what is no number of at least 0, and nan.
+
+    Raises:
+        ZooError: One is not.
+    """
+    for name, number in numbers.items():
+        if not isinstance(number, int | float) or not 0 <= number < math.inf:
+            raise ZooError(f"{name} is {number!r}, where a number of at least 0 was expected.")
 
 
 def check_widths(hidden: Any) -> None:

@@ -21,8 +21,9 @@ from callbacks.pictures.mosaics import is_image
 from callbacks.pictures.plane import latent_plane
 from callbacks.pictures.style import STYLE
 from callbacks.protocols import Weighs
-from zoo.checks import check_counts
+from zoo.checks import check_counts, check_not_negative
 from zoo.draw import Draw
+from zoo.errors import ZooError
 from zoo.files import written_whole
 from zoo.metrics import BottomK, Moments
 from zoo.noise import fingerprint
@@ -56,7 +57,7 @@ class Pictures(Monitor):
         threshold: What the variance of an active unit's mean is above.
 
     Raises:
-        ZooError: n or every_n_epochs is below 1.
+        ZooError: n or every_n_epochs is below 1, or seed or threshold is out of range.
     """
 
     def __init__(
@@ -70,6 +71,9 @@ class Pictures(Monitor):
     ) -> None:
         super().__init__(stages, every_n_epochs)
         check_counts(n=n)
+        check_not_negative(threshold=threshold, seed=seed)
+        if seed >= 2**63:
+            raise ZooError(f"seed is {seed}, where a number below 2^63 was expected.")
         self.n, self.seed, self.folder, self.threshold = n, seed, folder, threshold
 
     def metrics(self, model: Weighs) -> list[Metric]:
@@ -90,7 +94,7 @@ class Pictures(Monitor):
         """Gathers what is to be drawn; logs nothing."""
         self._x = self._images.compute()
         if model.has_encoder:
-            self._rows, self._variance = self._codes.compute(), self._moments.compute().variance.reshape(-1)
+            self._rows, self._variance = self._codes.compute(), self._moments.compute().by_dimension().variance
         return {}
 
     @rank_zero_only

@@ -9,6 +9,11 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from datamodules import DataError
 from zoo.errors import ZooError
 
+UNKNOWN_NUMBER = (
+    "{name} was not logged in this validation, and a checkpoint or a stop was to go by it: name a number that is "
+    "logged in each (`metrics.csv` has the names), or have it logged in each, as by --log_likelihood.every_n_epochs=1."
+)
+
 LOST = (
     "another process of this run died, or did not answer in time; what it said stands above ({what}). A fit goes on "
     "from its last checkpoint by --ckpt_path last. How long to wait for a process that hangs can be set: "
@@ -18,9 +23,18 @@ LOST = (
 
 def known_cause(error: BaseException | None) -> BaseException | None:
     """The error behind an error that its own sentence explains, or None: jsonargparse wraps what a class raises."""
-    while error is not None and not isinstance(error, ZooError | DataError | MisconfigurationException | OSError):
+    while error is not None:
+        error = _unknown_number(error) or error
+        if isinstance(error, ZooError | DataError | MisconfigurationException | OSError):
+            break
         error = _of_other_process(error) or error.__cause__
     return error
+
+
+def _unknown_number(error: BaseException) -> ZooError | None:
+    """What Lightning says where a checkpoint or an early stop follows a number that is not there."""
+    told = re.search(r"conditioned on metric `(.*?)` which|\(monitor='(.*?)'\)` could not find", str(error))
+    return ZooError(UNKNOWN_NUMBER.format(name=told[1] or told[2])) if told else None
 
 
 def _of_other_process(error: BaseException) -> ZooError | None:

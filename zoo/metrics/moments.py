@@ -17,6 +17,10 @@ class Summary(NamedTuple):
     variance: Tensor
     standard_error: Tensor
 
+    def by_dimension(self) -> "Summary":
+        """The same, each (D,), also where D is 1 and torchmetrics has made it ()."""
+        return Summary(*(value.reshape(-1) for value in self))
+
 
 class Moments(Metric):
     r"""Count, mean and variance a dimension, streamed and joined over ranks by Chan's rule.

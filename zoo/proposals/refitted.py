@@ -42,7 +42,7 @@ class Refitted(Proposal):
         pairs: The number of pairs of draws of a step.
 
     Raises:
-        ZooError: steps or pairs is below 1, or lr is not a positive number.
+        ZooError: steps or pairs is below 1, lr is not a positive number, or the ascent diverged.
 
     Example:
         >>> import zoo
@@ -77,6 +77,9 @@ class Refitted(Proposal):
                 shift.grad, log_scale.grad = torch.autograd.grad(elbo.sum(), [shift, log_scale])
                 adam.step()
                 falling.step()
+        lost = ~(shift.isfinite() & log_scale.isfinite()).all(1)
+        if lost.any():
+            raise ZooError(f"the proposal could not be refitted to {lost.sum()} of {len(x)} images: take a smaller lr.")
         return diagonal_normal(start + unit * shift.detach(), unit * log_scale.detach().exp())
 
     def _noise(self, keys: Tensor, step: int, like: Tensor) -> Tensor:

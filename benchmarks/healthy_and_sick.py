@@ -1,0 +1,80 @@
+"""Draws what monitors show while healthy and sick models train: `docs/pictures/healthy_and_sick.png`.
+
+python benchmarks/healthy_and_sick.py
+"""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+
+from callbacks.pictures.style import BLUE, DARK, ORANGE, STYLE, panels
+
+EPOCHS = 40
+WATCH = f"--trainer.max_epochs={EPOCHS} --log_likelihood.every_n_epochs=2 --kl_term.every_n_epochs=1"
+GREY = "--model GaussianVAE --data.pixels Grey --model.variance FixedVariance --model.variance.value"
+SHARED = "--config prior_sampling --model.k=1000"
+RUNS = {
+    "BernoulliVAE": "",
+    "Gaussian, σ² = 10": f"{GREY}=10",
+    "two latents": "--model.latent_dim=2",
+    "fifty latents": "",
+    "Gaussian, σ² = 1": f"{SHARED} --data.pixels Grey --model.likelihood Gaussian"
+    " --model.likelihood.variance FixedVariance --model.likelihood.variance.value=1",
+    "Bernoulli": SHARED,
+}
+"""The healthy and the sick run of each panel."""
+
+Curve = list[tuple[int, float]]
+
+
+def train(options: str, folder: Path) -> dict[str, Curve]:
+    """Trains, and reads (epoch, number) of all that was logged of validation."""
+    command = [sys.executable, "-m", "zoo", "fit", *options.split(), *WATCH.split(), "--test_after_fit=false"]
+    command += [f"--trainer.default_root_dir={folder}", "--trainer.enable_progress_bar=false"]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    (path,) = folder.glob("*/1/metrics.csv")
+    curves: dict[str, Curve] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if name.startswith("val/") and value:
+                    curves.setdefault(name.removeprefix("val/"), []).append((int(row["epoch"]) + 1, float(value)))
+    return curves
+
+
+def draw(axes: Axes, title: str, of: str, healthy: tuple[str, Curve], sick: tuple[str, Curve]) -> None:
+    """Two curves over the epochs."""
+    for (label, curve), colour in ((healthy, BLUE), (sick, ORANGE)):
+        axes.plot(*zip(*curve, strict=True), color=colour, label=label)
+    axes.set(title=title, xlabel="epoch", ylabel=of)
+    axes.legend()
+
+
+def main() -> None:
+    """Trains and draws."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/healthy_and_sick")
+    runs = {label: train(options, folder / str(i)) for i, (label, options) in enumerate(RUNS.items())}
+    labels = list(RUNS)
+    with rc_context(STYLE):
+        figure, axes = panels(12.0, 3.4, 1, 3)
+        of = {
+            "collapse": ("mutual_information", "mutual information (nats)", labels[:2]),
+            "heavy-tailed weights": ("khat/median", "Pareto k̂ of 64 weights, median", labels[2:4]),
+            "competition": ("competition/information", "information in shared draws (nats)", labels[4:]),
+        }
+        for place, (title, (name, words, (healthy, sick))) in zip(axes.flat, of.items(), strict=True):
+            draw(place, title, words, (healthy, runs[healthy][name]), (sick, runs[sick][name]))
+        for place, height in ((axes.flat[0], runs[labels[0]]["mutual_information/ceiling"][0][1]),
+                              (axes.flat[2], runs[labels[4]]["competition/information/ceiling"][0][1])):  # fmt: skip
+            place.axhline(height, color=DARK, linestyle=":", linewidth=0.8)
+            place.annotate("ceiling", (1, height), xytext=(0, 2), textcoords="offset points", fontsize=8)
+            place.set_ylim(-0.2, 1.12 * height)
+        figure.savefig("docs/pictures/healthy_and_sick.png", dpi=130)
+
+
+if __name__ == "__main__":
+    main()
