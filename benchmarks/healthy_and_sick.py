@@ -4,6 +4,7 @@ python benchmarks/healthy_and_sick.py
 """
 
 import csv
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 
 from callbacks.pictures.style import BLUE, DARK, ORANGE, STYLE, panels
+from zoo.measures.importance import khat_threshold
 
 EPOCHS = 40
 WATCH = f"--trainer.max_epochs={EPOCHS} --log_likelihood.every_n_epochs=2 --kl_term.every_n_epochs=1"
@@ -46,33 +48,33 @@ def train(options: str, folder: Path) -> dict[str, Curve]:
     return curves
 
 
-def draw(axes: Axes, title: str, of: str, healthy: tuple[str, Curve], sick: tuple[str, Curve]) -> None:
-    """Two curves over the epochs."""
-    for (label, curve), colour in ((healthy, BLUE), (sick, ORANGE)):
+def draw(axes: Axes, title: str, words: str, curves: dict[str, Curve], line: tuple[str, float]) -> None:
+    """A healthy and a sick curve over the epochs, and what they are held against."""
+    for (label, curve), colour in zip(curves.items(), (BLUE, ORANGE), strict=True):
         axes.plot(*zip(*curve, strict=True), color=colour, label=label)
-    axes.set(title=title, xlabel="epoch", ylabel=of)
+    axes.axhline(line[1], color=DARK, linestyle=":", linewidth=0.8)
+    axes.annotate(line[0], (1, line[1]), xytext=(0, 2), textcoords="offset points", fontsize=8)
+    axes.set(title=title, xlabel="epoch", ylabel=words)
+    axes.set_ylim(-0.03 * line[1], 1.1 * max(line[1], *(value for curve in curves.values() for _, value in curve)))
     axes.legend()
 
 
 def main() -> None:
     """Trains and draws."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/healthy_and_sick")
-    runs = {label: train(options, folder / str(i)) for i, (label, options) in enumerate(RUNS.items())}
+    runs = {options: train(options, folder / str(i)) for i, options in enumerate(dict.fromkeys(RUNS.values()))}
     labels = list(RUNS)
+    panel = {
+        "collapse": ("mutual_information", "mutual information (nats)", labels[:2], ("ceiling", math.log(500))),
+        "heavy-tailed weights": ("khat/median", "Pareto k̂ of 64 weights, median", labels[2:4],
+                                 ("threshold", khat_threshold(64))),
+        "competition": ("competition/information", "information in shared draws (nats)", labels[4:],
+                        ("ceiling", math.log(1000))),
+    }  # fmt: skip
     with rc_context(STYLE):
         figure, axes = panels(12.0, 3.4, 1, 3)
-        of = {
-            "collapse": ("mutual_information", "mutual information (nats)", labels[:2]),
-            "heavy-tailed weights": ("khat/median", "Pareto k̂ of 64 weights, median", labels[2:4]),
-            "competition": ("competition/information", "information in shared draws (nats)", labels[4:]),
-        }
-        for place, (title, (name, words, (healthy, sick))) in zip(axes.flat, of.items(), strict=True):
-            draw(place, title, words, (healthy, runs[healthy][name]), (sick, runs[sick][name]))
-        for place, height in ((axes.flat[0], runs[labels[0]]["mutual_information/ceiling"][0][1]),
-                              (axes.flat[2], runs[labels[4]]["competition/information/ceiling"][0][1])):  # fmt: skip
-            place.axhline(height, color=DARK, linestyle=":", linewidth=0.8)
-            place.annotate("ceiling", (1, height), xytext=(0, 2), textcoords="offset points", fontsize=8)
-            place.set_ylim(-0.2, 1.12 * height)
+        for place, (title, (name, words, of, line)) in zip(axes.flat, panel.items(), strict=True):
+            draw(place, title, words, {label: runs[RUNS[label]][name] for label in of}, line)
         figure.savefig("docs/pictures/healthy_and_sick.png", dpi=130)
 
 
