@@ -9,56 +9,17 @@ from typing import Any
 import yaml
 from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import MPSAccelerator
-from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
-from callbacks import (
-    KeepLast,
-    KLTerm,
-    LogLikelihood,
-    Pictures,
-    PosteriorVariance,
-    Predictions,
-    Report,
-    ResourceCompetition,
-    Stopped,
-    WandbRun,
-)
+from callbacks import Report, Stopped, WandbRun
 from zoo import checkpoints
 from zoo.cli import runs
 from zoo.cli.arguments import Typed, model_options, only_named_imports, refuse_conflicts, with_defaults
+from zoo.cli.callbacks import add_callbacks
 from zoo.cli.parsing import ShippedConfig, ZooParser
 from zoo.cli.sentences import gist, known_cause
 from zoo.errors import ZooError
-from zoo.files import written_whole
-
-CALLBACKS = {
-    "checkpoint": ModelCheckpoint,
-    "keep_last": KeepLast,
-    "log_likelihood": LogLikelihood,
-    "kl_term": KLTerm,
-    "posterior_variance": PosteriorVariance,
-    "resource_competition": ResourceCompetition,
-    "pictures": Pictures,
-    "predictions": Predictions,
-}
-"""The callbacks of every run, by the name of their options."""
-
-
-class SaveConfig(SaveConfigCallback):
-    """Writes the whole configuration of a run into its folder, once nothing is left that could refuse to go on."""
-
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Leaves it to the first step."""
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Writes `config.yaml` at the first step, and forgets what the run logged of steps that now come again."""
-        if trainer.is_global_zero and not self.already_saved:
-            self.already_saved = True
-            folder = Path(trainer.default_root_dir)
-            runs.forget_after(folder / "metrics.csv", trainer.global_step)
-            with written_whole(folder / "config.yaml") as part:
-                part.write_text(self.parser.dump(self.config, skip_unset=False))
 
 
 class ZooCLI(LightningCLI):
@@ -75,24 +36,7 @@ class ZooCLI(LightningCLI):
         """Adds the callbacks of every run, and links the shape of the data to the model."""
         parser.link_arguments("data.x_shape", "model.init_args.x_shape", apply_on="instantiate")
         parser.add_argument("--test_after_fit", type=bool, default=True, help="whether fit ends with a test")
-        for key, callback in CALLBACKS.items():
-            parser.add_lightning_class_args(callback, key)
-        best = {
-            "monitor": "val/objective",
-            "mode": "max",
-            "filename": "best",
-            "enable_version_counter": False,
-        }
-        # While it trains a run watches a few images with a few draws ten times; the whole is for the test.
-        defaults = {
-            "checkpoint": best,
-            "log_likelihood": {"stages": ["val", "test"], "val_k": 64, "n_images": 100, "every_n_epochs": None},
-            "kl_term": {"every_n_epochs": None},
-            "posterior_variance": {"cut_k": 100},
-        }
-        for key, own in defaults.items():
-            parser.set_defaults({f"{key}.{name}": value for name, value in own.items()})
-        parser.link_arguments("posterior_variance.threshold", "pictures.threshold")
+        add_callbacks(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses what was typed, with the classes and the configuration that go without saying."""

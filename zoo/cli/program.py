@@ -13,7 +13,8 @@ from callbacks import Stopped
 from zoo.base import LatentVariableModel
 from zoo.cli import runs
 from zoo.cli.arguments import SUBCOMMANDS
-from zoo.cli.lightning_cli import SaveConfig, ZooCLI
+from zoo.cli.callbacks import SaveConfig
+from zoo.cli.lightning_cli import ZooCLI
 from zoo.cli.sentences import known_cause, sentence
 
 
