@@ -29,7 +29,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "kl_term": {"every_n_epochs": None},
     "posterior_variance": {"cut_k": 100},
 }
-"""Where they differ from those of the classes: a run watches a few images with a few draws, and ten times, as it trains."""
+"""Where they differ from those of the classes: as it trains a run watches few images with few draws, ten times."""
 
 
 def add_callbacks(parser: LightningArgumentParser) -> None:
