@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
@@ -50,7 +51,7 @@ class Report(pl.Callback):
     """Prints a table of a test and writes it to `metrics.json` in the folder of the run; counts images a second."""
 
     def __init__(self) -> None:
-        self._images, self._seconds, self._began = 0, 0.0, 0.0
+        self._images, self._seconds, self._began, self._tested = 0, 0.0, 0.0, 0
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Starts the clock."""
@@ -60,6 +61,27 @@ class Report(pl.Callback):
         """Counts images and seconds of the steps, without validation."""
         self._images += len(examples(batch))
         self._seconds += time.perf_counter() - self._began
+
+    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Begins to count examples."""
+        self._tested = 0
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Counts the examples of this rank."""
+        self._tested += len(examples(batch))
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Counts those of all ranks."""
+        own = torch.tensor(self._tested, device=pl_module.device)
+        self._tested = int(trainer.strategy.reduce(own, reduce_op="sum"))
 
     @rank_zero_only
     def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -87,6 +109,7 @@ class Report(pl.Callback):
             "proposal": "encoder" if model.has_encoder else "prior",
             "k": model.k,
             "data": type(data).__name__,
+            "examples": self._tested,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         }
         facts |= {"steps": model.steps_trained, "seeds": {"run": model.run_seed}}

@@ -50,7 +50,7 @@ def as_table(facts: dict[str, Any], metrics: dict[str, float]) -> Table:
             table.add_row(words + (label if name.startswith("elbo") else ""), format(metrics[name], form))
     for row in _estimates(metrics):
         table.add_row(*row)
-    for name in ("k", "pixels", "parameters", "epochs", "steps", "images_per_second"):
+    for name in ("examples", "k", "pixels", "parameters", "epochs", "steps", "images_per_second"):
         if name in facts:
             value = facts[name]
             words = "steps behind these weights" if name == "steps" else name

@@ -189,6 +189,12 @@ def test_an_estimate_and_its_weights_are_those_of_its_own_draws(own: str) -> Non
     assert own.replace("_", " ").strip() in legend.get_texts()[0].get_text()
 
 
+def test_every_number_of_draws_has_a_tick() -> None:
+    found = {"log_likelihood/20": -8.0, "log_likelihood/se": 0.5, "log_likelihood_cut/100": -8.0}
+    (axes,) = dashboard(found, "a model").axes[:1]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["20", "100"]
+
+
 def test_variances_and_information_are_drawn_as_found() -> None:
     edges = [-2.0, -1.0, 0.0, 1.0]
     found: dict[str, Any] = {

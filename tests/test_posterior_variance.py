@@ -14,7 +14,7 @@ from callbacks import LogLikelihood, PosteriorVariance, Report
 from tests.linear import same, standard_error
 from tests.pca import optimum
 from tests.ranks import ON_RANKS, trainer_of
-from tests.small import LATENT, SmallImages, quiet_trainer, small_model
+from tests.small import LATENT, SIZES, SmallImages, quiet_trainer, small_model
 from zoo import FullGaussian, LatentVariableModel, MixtureOfGaussians
 from zoo.errors import ZooError
 from zoo.measures.units import cut_log_likelihood
@@ -129,6 +129,7 @@ def test_ranks_change_nothing(tmp_path: Path, ranks: int) -> None:
         trainer = trainer_of(r, tmp_path, PosteriorVariance(threshold_of(model), cut_k=K), Report())
         trainer.test(model, datamodule=SmallImages(eval_batch_size=3), verbose=False)
         written = json.loads((tmp_path / "metrics.json").read_text())
+        assert written["examples"] == SIZES[2]
         columns = written["details"] | {
             name: written["details"][name]["counts"]
             for name in ("log_posterior_variance_active", "log_posterior_variance_inactive")

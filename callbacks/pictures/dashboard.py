@@ -54,7 +54,7 @@ def _spectrum(axes: Axes, found: Found) -> None:
             axes.bar(np.flatnonzero(chosen[order]) + 1, kl[order][chosen[order]], 0.8, color=colour, label=label)
     axes.set(title="KL term, unit by unit", xlabel="unit, sorted", ylabel="nats", xlim=(0.3, len(kl) + 0.7))
     axes.set_ylim(0, max(1.25 * kl.max(), LEAST))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     if "variance_of_means" in found:
         axes.legend(loc="upper right", ncols=2)
 
@@ -90,7 +90,7 @@ def _likelihoods(axes: Axes, found: Found) -> None:
     if f"jvi1{own}" in found:
         axes.plot(k, found[f"jvi1{own}"], "D", color=GREEN, markersize=4, mfc="none", label="JVI-1, no bound")
     axes.set(title="log-likelihood", xlabel="draws k", ylabel="nats", xscale="log")
-    axes.set_xticks(list(points), [str(each) for each in points])
+    axes.set_xticks(ks := sorted({*points, *cut}), [str(each) for each in ks])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.ticklabel_format(axis="y", useOffset=False)
     low, high = axes.get_ylim()
