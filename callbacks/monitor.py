@@ -39,6 +39,7 @@ class Monitor(pl.Callback, ABC):
         labels: The labels of the batch that is taken in, (B,); -1 for an example that has none.
         found: The `details` of the last split.
         note: What a reader of the test should know before believing its numbers; printed at its end.
+        stale: What it logged of an earlier split and not of this one, of which Lightning keeps the old numbers.
 
     Raises:
         ZooError: every_n_epochs is below 1, or a stage is neither val nor test.
@@ -60,12 +61,7 @@ class Monitor(pl.Callback, ABC):
         self._rank, self._ranks = 0, 1
         self._metrics: list[Metric] = []
         self._fresh: set[str] = set()
-        self._stale: set[str] = set()
-
-    @property
-    def stale(self) -> set[str]:
-        """What it logged of an earlier split and not of this one, for which Lightning keeps the old number."""
-        return self._stale
+        self.stale: set[str] = set()
 
     @abstractmethod
     def metrics(self, model: Weighs) -> list[Metric]:
@@ -165,7 +161,7 @@ class Monitor(pl.Callback, ABC):
             often = self.every_n_epochs or math.ceil(_epochs(trainer) / 10)
             watches = watches and (trainer.current_epoch + 1) % often == 0
         self.data = trainer.datamodule  # type: ignore[attr-defined]
-        self._stale, self._fresh = self._stale | self._fresh, set()
+        self.stale, self._fresh = self.stale | self._fresh, set()
         self.found, self.note, self._rank, self._ranks = {}, "", trainer.global_rank, trainer.world_size
         self._metrics = [metric.to(model.device) for metric in self.metrics(model)] if watches else []
 
@@ -179,7 +175,7 @@ class Monitor(pl.Callback, ABC):
             values = self.compute(model)
             log_split(model, stage, values)
             self._fresh = {f"{stage}/{name}" for name in values}
-            self._stale -= self._fresh
+            self.stale -= self._fresh
             self.found = self.details(model)
             log_details(trainer, stage, self.found)
 
