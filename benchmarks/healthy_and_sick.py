@@ -16,7 +16,10 @@ from callbacks.pictures.style import BLUE, DARK, ORANGE, STYLE, panels
 from zoo.measures.importance import khat_threshold
 
 EPOCHS = 40
-WATCH = f"--trainer.max_epochs={EPOCHS} --log_likelihood.every_n_epochs=2 --kl_term.every_n_epochs=1"
+WATCH = (
+    f"--trainer.max_epochs={EPOCHS} --log_likelihood.every_n_epochs=2 --kl_term.every_n_epochs=1 "
+    "--resource_competition.every_n_epochs=1"
+)
 GREY = "--model GaussianVAE --data.pixels Grey --model.variance FixedVariance --model.variance.value"
 SHARED = "--config prior_sampling --model.k=1000"
 RUNS = {

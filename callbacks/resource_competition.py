@@ -43,7 +43,7 @@ class ResourceCompetition(Monitor):
 
     Args:
         stages: Where it watches: in validation (`val`), in `test` or in both.
-        every_n_epochs: In validation, how often.
+        every_n_epochs: In validation, how often; None for ten times a run.
     """
 
     units: ClassVar = {
@@ -56,7 +56,7 @@ class ResourceCompetition(Monitor):
         "competition/split_winners": "share",
     }
 
-    def __init__(self, stages: Sequence[Stage] = ("val", "test"), every_n_epochs: int = 1) -> None:
+    def __init__(self, stages: Sequence[Stage] = ("val", "test"), every_n_epochs: int | None = 1) -> None:
         super().__init__(stages, every_n_epochs)
 
     def metrics(self, model: Weighs) -> list[Metric]:

@@ -27,6 +27,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "checkpoint": {"monitor": "val/objective", "mode": "max", "filename": "best", "enable_version_counter": False},
     "log_likelihood": {"stages": ["val", "test"], "val_k": 64, "n_images": 100, "every_n_epochs": None},
     "kl_term": {"every_n_epochs": None},
+    "resource_competition": {"every_n_epochs": None},
     "posterior_variance": {"cut_k": 100},
 }
 """Where they differ from those of the classes: as it trains a run watches few images with few draws, ten times."""
