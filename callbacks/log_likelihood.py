@@ -132,7 +132,7 @@ class LogLikelihood(Monitor):
                 self._weigh(model, x)
         k = self._ks[-1]
         each = {name: column.reshape(-1) for name, column in self._examples.compute().items()}  # (N,), also for one
-        whose = self._whose(model)
+        whose = self.names(model)
         log_p = each[f"log_likelihood/{k}"]
         error = (log_p.var(correction=0) / (len(log_p) - 1)).sqrt()  # nan for one image
         values = _over_examples(each) | {"log_likelihood/se": error}
@@ -152,11 +152,7 @@ class LogLikelihood(Monitor):
         self._examples.update(_of_each(model.log_weights(x, self._ks[-1], proposal=self.proposal), self._ks))
 
     def names(self, model: Weighs) -> str:
-        """Whose draws its numbers are those of."""
-        return self._whose(model)
-
-    def _whose(self, model: Weighs) -> str:
-        """What the draws are those of, in one word; none for q(z|x)."""
+        """What the draws are those of, in one word, which all names carry; none for q(z|x)."""
         own = "" if model.has_encoder else "prior"
         return own if self.proposal is None else self.proposal.name
 

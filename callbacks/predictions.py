@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch.distributed as dist
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.checks import check_counts
 from zoo.files import written_whole
 from zoo.networks import full_precision
 from zoo.steps import examples
@@ -29,8 +29,7 @@ class Predictions(pl.Callback):
     """
 
     def __init__(self, k: int = 1000, path: str | None = None) -> None:
-        if k < 1:
-            raise ZooError(f"k is {k}, where at least one draw was expected.")
+        check_counts(k=k)
         self.k, self.path = k, path
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: Any) -> None:

@@ -51,7 +51,7 @@ def test_a_batch_that_is_none_is_refused(x: torch.Tensor, sentence: str) -> None
     ("make", "sentence"),
     [
         (lambda: small_model("iwae").sample(0), "n is 0, where an integer of at least 1"),
-        (lambda: Predictions(k=0), "k is 0, where at least one draw"),
+        (lambda: Predictions(k=0), "k is 0, where an integer of at least 1"),
         (lambda: KeepLast(every_minutes=-1), "every_minutes is -1, where 0 or more"),
     ],
 )
