@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 # Lightning 2.6 calls what jsonargparse 4.53 has renamed.
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+os.environ["ZOO_COMPILE"] = "never"  # but where a test is about compiling: it takes longer than most files
 
 import pytest
 import torch

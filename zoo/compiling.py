@@ -1,0 +1,119 @@
+"""Functions compiled by torch where that pays and works, and the same functions as they are where not."""
+
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from typing import Generic, ParamSpec, TypeVar, cast
+
+import torch
+from pytorch_lightning.utilities import rank_zero_only
+
+from zoo.errors import ZooError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SWITCH = "ZOO_COMPILE"
+"""The environment variable that says when to compile: `auto`, `always` or `never`."""
+
+COMPILATION = 30.0
+"""About how many seconds a compilation takes on a core."""
+
+SHARE = 0.3
+"""About which share of its time a compiled function saves, at least."""
+
+SPEED = {"cpu": 5e10, "cuda": 1e13}
+"""About how many operations a second a core does, or a GPU, as it multiplies matrices."""
+
+OVERHEAD = 5e-4
+"""About how many seconds of a call are no arithmetic."""
+
+_log = logging.getLogger(__name__)
+_said: set[str] = set()
+
+
+def compiles(calls: float, flops: float, device: torch.device | str = "cpu") -> bool:
+    """Whether to compile a function that is going to be called so often: an estimate from sizes, never a timing.
+
+    It is so where the calls to come would take long enough for the share that compilation saves to pay for it, unless
+    the environment variable `ZOO_COMPILE` says `always` or `never`. The same sizes give the same answer on any day.
+
+    Args:
+        calls: How often it is going to be called.
+        flops: How many operations its matrix products make at each call: two for each number of a weight and row.
+        device: Where it runs.
+
+    Raises:
+        ZooError: ZOO_COMPILE is something else.
+
+    Example:
+        >>> compiles(calls=10, flops=1e6)
+        False
+    """
+    switch = os.environ.get(SWITCH, "auto")
+    if switch not in ("auto", "always", "never"):
+        raise ZooError(f"{SWITCH} is {switch!r}, where auto, always or never was expected.")
+    seconds = calls * (OVERHEAD + flops / SPEED.get(torch.device(device).type, SPEED["cpu"]))
+    return switch == "always" or (switch == "auto" and SHARE * seconds > COMPILATION)
+
+
+class Compiled(Generic[P, R]):
+    """A function that torch compiles at its first call, for each combination of shapes; see `torch.compile`.
+
+    Where that fails, since there is no C++ compiler or since the function cannot be compiled, it is called as it is
+    after one message that names the cause. Where `ZOO_COMPILE` is `always`, that is an error.
+
+    Args:
+        function: A function of tensors, without randomness of its own: what is drawn comes in as an argument.
+        name: What it does, in a few words, for the message.
+
+    Raises:
+        ZooError: It cannot be compiled and `ZOO_COMPILE` is `always`.
+    """
+
+    def __init__(self, function: Callable[P, R], name: str) -> None:
+        self.function, self.name = function, name
+        self._call = cast(Callable[P, R], torch.compile(function, fullgraph=True, dynamic=False))
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Calls it."""
+        if self._call is self.function:
+            return self.function(*args, **kwargs)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the compiler's own: nothing that a user could do anything about
+                return self._call(*args, **kwargs)
+        except Exception as error:
+            found = self.function(*args, **kwargs)  # an error of the function itself is raised by this
+            self._call = self.function
+            self._say(error)
+            return found
+
+    def _say(self, error: Exception) -> None:
+        cause = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
+        message = f"{self.name} is not compiled, which is slower and no less right: {cause}"
+        if os.environ.get(SWITCH) == "always":
+            raise ZooError(message) from error
+        if message not in _said:
+            _said.add(message)
+            rank_zero_only(_log.warning)(message)
+
+
+def compiled(
+    function: Callable[P, R], name: str, calls: float, flops: float, device: torch.device | str = "cpu"
+) -> Callable[P, R]:
+    """The function compiled where that pays, as `compiles` says, else the function itself.
+
+    Args:
+        function: A function of tensors, without randomness of its own.
+        name: What it does, in a few words, for the message where it cannot be compiled.
+        calls: How often it is going to be called.
+        flops: How many operations its matrix products make at each call.
+        device: Where it runs.
+
+    Example:
+        >>> compiled(torch.exp, "the exponential", calls=1, flops=1) is torch.exp
+        True
+    """
+    return Compiled(function, name) if compiles(calls, flops, device) else function
