@@ -1,5 +1,6 @@
 """Callbacks: monitors of what a model does, pictures, reports, and a stop that loses nothing."""
 
+from callbacks.bundles import Bundles
 from callbacks.code_quality import CodeQuality
 from callbacks.gradient_noise import GradientNoise
 from callbacks.keep_last import KeepLast, Stopped
@@ -14,6 +15,7 @@ from callbacks.resource_competition import ResourceCompetition
 from callbacks.wandb_run import WandbRun
 
 __all__ = [
+    "Bundles",
     "CodeQuality",
     "GradientNoise",
     "KLTerm",

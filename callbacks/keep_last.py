@@ -45,6 +45,11 @@ class KeepLast(Checkpoint):
         self.every_minutes = every_minutes
         self._asked, self._saved, self._before = False, 0.0, None
 
+    @property
+    def patient(self) -> bool:
+        """Whether it may be called after a bundle of steps: not where it saves after each."""
+        return self.every_minutes > 0
+
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Takes the last place, so that what is saved holds what all others made of a validation."""
         trainer.callbacks = [each for each in trainer.callbacks if each is not self] + [self]  # type: ignore[attr-defined]

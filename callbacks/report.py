@@ -53,14 +53,29 @@ class Report(pl.Callback):
     def __init__(self) -> None:
         self._images, self._seconds, self._began, self._tested = 0, 0.0, 0.0, 0
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Begins to count images and seconds of the steps, without validation."""
+        self._images, self._seconds = -pl_module.images_trained, 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Starts the clock."""
         self._began = time.perf_counter()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Counts images and seconds of the steps, without validation."""
-        self._images += len(examples(batch))
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Stops it."""
         self._seconds += time.perf_counter() - self._began
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Starts it again."""
+        self._began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Stops it."""
+        self._seconds += time.perf_counter() - self._began
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Counts the images."""
+        self._images += pl_module.images_trained
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begins to count examples."""
@@ -116,7 +131,7 @@ class Report(pl.Callback):
         if isinstance(data, NamesPixels):
             facts["pixels"] = data.pixels_name
             facts["seeds"]["pixels"] = data.pixel_seed
-        if self._seconds:  # this run trained what it tests
+        if self._images > 0:  # this run trained what it tests
             rate = round(self._images * trainer.world_size / self._seconds)
             facts |= {"epochs": trainer.current_epoch, "images_per_second": rate}
         return facts | {"versions": versions(), "hardware": hardware(trainer, model)}

@@ -65,7 +65,7 @@ class Compiled(Generic[P, R]):
     after one message that names the cause. Where `ZOO_COMPILE` is `always`, that is an error.
 
     Args:
-        function: A function of tensors, without randomness of its own: what is drawn comes in as an argument.
+        function: A function of tensors; what it draws from torch's generators it draws compiled as well.
         name: What it does, in a few words, for the message.
 
     Raises:
@@ -74,7 +74,9 @@ class Compiled(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], name: str) -> None:
         self.function, self.name = function, name
-        self._call = cast(Callable[P, R], torch.compile(function, fullgraph=True, dynamic=False))
+        self._call = cast(
+            Callable[P, R], torch.compile(function, fullgraph=True, dynamic=False, options={"fallback_random": True})
+        )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Calls it."""

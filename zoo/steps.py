@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributed.checkpoint.stateful import Stateful
 
+from zoo.bundles import Recorder
 from zoo.checkpoints import Rebuildable
 from zoo.draw import Draw
 from zoo.errors import ZooError
@@ -31,6 +32,8 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         self._run_seed: int | None = None
         self._steps_before = 0
         self._loader_states: list[dict[str, Any]] = []
+        self.recorder: Recorder | None = None
+        self.images_trained = 0
 
     @property
     def steps_trained(self) -> int:
@@ -85,15 +88,32 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
     @final
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Minus the mean of the objective over the batch."""
-        x = examples(batch)
-        if batch_idx == 0:  # at every step it would cost as much as the optimiser
-            self.check(x)
-        draw = self.draw(x)
-        objective = self.objective(draw)
-        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]
-        if every and (self.global_step + 1) % every == 0:  # self.log costs as much as a small step
+        x = self._trained_on(batch, batch_idx)
+        if self._logs_next():  # self.log costs as much as a small step
+            draw = self.draw(x)
+            objective = self.objective(draw)
             self._log_step(draw, objective)
-        return -objective.mean()
+            return -objective.mean()
+        recorded = None if self.recorder is None else self.recorder.step(x)
+        return self.loss(x) if recorded is None else recorded.loss(x)
+
+    @final
+    def loss(self, x: Tensor) -> Tensor:
+        """Minus the mean of the objective over a batch, of draws of the generators as they stand."""
+        return -self.objective(self.draw(x)).mean()
+
+    @final
+    def differentiate(self, batch: Any, batch_idx: int) -> None:
+        """Gives each parameter its gradient of the loss of a batch, and does nothing else of a step."""
+        x = self._trained_on(batch, batch_idx)
+        recorded = None if self.recorder is None else self.recorder.step(x)
+        if recorded is None:
+            parameters = [each for each in self.parameters() if each.requires_grad]
+            gradients = torch.autograd.grad(self.loss(x), parameters, allow_unused=True)
+        else:
+            parameters, (_, gradients) = recorded.parameters, recorded(x)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
 
     @final
     def validation_step(self, batch: Any, batch_idx: int) -> Draw:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -159,6 +179,19 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         loader: Any = self.trainer.train_dataloader
         if self.trainer.ckpt_path and self._loader_states and isinstance(loader, Stateful):
             loader.load_state_dict(self._loader_states[0])
+
+    def _trained_on(self, batch: Any, batch_idx: int) -> Tensor:
+        """The examples of a batch, checked where they are the first of an epoch."""
+        x = examples(batch)
+        self.images_trained += len(x)
+        if batch_idx == 0:  # at every step it would cost as much as the optimiser
+            self.check(x)
+        return x
+
+    def _logs_next(self) -> bool:
+        """Whether the next step of the optimiser is one that is logged."""
+        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]
+        return bool(every) and (self.global_step + 1) % every == 0
 
     def _evaluation_step(self, batch: Any) -> Draw:
         x = examples(batch)

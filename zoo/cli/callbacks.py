@@ -7,11 +7,21 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 
-from callbacks import KeepLast, KLTerm, LogLikelihood, Pictures, PosteriorVariance, Predictions, ResourceCompetition
+from callbacks import (
+    Bundles,
+    KeepLast,
+    KLTerm,
+    LogLikelihood,
+    Pictures,
+    PosteriorVariance,
+    Predictions,
+    ResourceCompetition,
+)
 from zoo.cli import runs
 from zoo.files import written_whole
 
 CALLBACKS = {
+    "bundles": Bundles,
     "checkpoint": ModelCheckpoint,
     "keep_last": KeepLast,
     "log_likelihood": LogLikelihood,
@@ -44,6 +54,9 @@ def add_callbacks(parser: LightningArgumentParser) -> None:
 
 class SaveConfig(SaveConfigCallback):
     """Writes the whole configuration of a run into its folder, once nothing is left that could refuse to go on."""
+
+    patient = True
+    """It waits for the first step alone."""
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Leaves it to the first step."""

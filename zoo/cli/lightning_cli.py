@@ -115,7 +115,7 @@ class ZooCLI(LightningCLI):
             kwargs["logger"] = runs.loggers(folder, trainer.logger)
         own = trainer.callbacks or []
         said = yaml.safe_load(self._parser(self.subcommand).dump(self.config[self.subcommand], skip_unset=False))
-        bar = [] if any(isinstance(callback, ProgressBar) for callback in own) else [TQDMProgressBar(20, leave=False)]
+        bar = [] if any(isinstance(callback, ProgressBar) for callback in own) else [TQDMProgressBar(25, leave=False)]
         always = [Report(), WandbRun(said), *(bar if trainer.enable_progress_bar is not False else [])]
         return super().instantiate_trainer(
             **kwargs,

@@ -1,0 +1,314 @@
+"""Bundles of recorded steps: the weights and counters of steps that go one by one, and a word where they cannot."""
+
+import random
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.demos.boring_classes import BoringModel
+from torch import Tensor
+from torch.optim.lr_scheduler import ExponentialLR
+
+import zoo
+from callbacks import Bundles, KeepLast, Stopped
+from tests.ranks import trainer_of
+from tests.small import SHAPE, SmallImages, quiet_trainer, small_model
+from zoo.bundles.recording import RecordedStep, Unrecordable
+from zoo.errors import ZooError
+
+Run = tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]
+
+
+def run(folder: Path, make: Callable[[], pl.LightningModule], *callbacks: pl.Callback, **options: Any) -> Run:
+    """The weights, the counters and the state of the optimiser after a fit."""
+    pl.seed_everything(5, verbose=False)
+    model = make()
+    trainer = quiet_trainer(folder, *callbacks, **{"log_every_n_steps": 9} | options)
+    trainer.fit(model, datamodule=SmallImages(sizes=(83, 11, 13)))
+    return model.state_dict(), trainer.fit_loop.state_dict(), trainer.optimizers[0].state_dict()
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return all(same(x, y) for x, y in zip(a, b, strict=True)) if isinstance(a, list | tuple) else a == b
+
+
+@pytest.mark.parametrize("name", ["gaussian", "bernoulli", "iwae", "prior"])
+@pytest.mark.parametrize("n_steps", [1, 4, 20])
+def test_bundles_change_no_bit_and_no_counter(tmp_path: Path, name: str, n_steps: int) -> None:
+    make = partial(small_model, name)
+    assert same(run(tmp_path, make, Bundles(n_steps, compile=False)), run(tmp_path, make))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_steps": 13},
+        {"val_check_interval": 3},
+        {"val_check_interval": 5, "check_val_every_n_epoch": None},
+        {"limit_train_batches": 4},
+        {"precision": "32-true"},
+        {"precision": "bf16-mixed"},
+        {"overfit_batches": 2},
+    ],
+    ids=str,
+)
+def test_they_follow_the_trainers_settings(tmp_path: Path, options: dict[str, Any]) -> None:
+    make = partial(small_model, "iwae")
+    assert same(run(tmp_path, make, Bundles(compile=False), **options), run(tmp_path, make, **options))
+
+
+def test_a_schedule_goes_by_the_step(tmp_path: Path) -> None:
+    make = partial(small_model, "bernoulli", scheduler=partial(ExponentialLR, gamma=0.9), scheduler_interval="step")
+    assert same(run(tmp_path, make, Bundles()), run(tmp_path, make))
+
+
+class Counts(pl.Callback):
+    """Counts the steps that it hears of."""
+
+    n, patient = 0, True
+
+    def on_train_batch_end(self, *args: Any, **rest: Any) -> None:
+        self.n += 1
+
+
+class Impatient(Counts):
+    patient = False
+
+
+def test_hooks_hear_of_few_steps(tmp_path: Path) -> None:
+    heard = Counts()
+    run(tmp_path, partial(small_model, "iwae"), heard, Bundles(n_steps=6))
+    watched = [step for step in range(51) if step % 17 in (5, 11, 16) or step % 9 == 8 or step == 0]
+    assert heard.n == len(watched)  # of 3 epochs of 17 steps
+
+
+@pytest.mark.parametrize(
+    ("options", "callbacks", "reason"),
+    [
+        ({"gradient_clip_val": 0.1}, [], "the gradient is clipped"),
+        ({"accumulate_grad_batches": 2}, [], "gradients are accumulated"),
+        ({"log_every_n_steps": 1}, [], "each of them is logged"),
+        ({"profiler": "simple"}, [], "a profiler looks"),
+        ({}, [Impatient()], "Impatient watches each of them"),
+        ({}, [KeepLast(every_minutes=0)], "KeepLast watches each of them"),
+    ],
+    ids=str,
+)
+def test_what_watches_each_step_is_named_and_gets_each_step(
+    tmp_path: Path, capsys: Any, options: dict[str, Any], callbacks: list[pl.Callback], reason: str
+) -> None:
+    make = partial(small_model, "iwae")
+    assert same(run(tmp_path, make, Bundles(), *callbacks, **options), run(tmp_path, make, **options))
+    assert f"note: steps go one by one, since {reason}" in capsys.readouterr().out
+
+
+class ByStep(zoo.IWAE):
+    def objective(self, draw: zoo.Draw) -> Tensor:
+        return super().objective(draw) * (1 + self.global_step / 100)
+
+
+class Logs(zoo.IWAE):
+    def objective(self, draw: zoo.Draw) -> Tensor:
+        self.log("mine", draw.log_px.mean())
+        return super().objective(draw)
+
+
+class CountsCalls(zoo.IWAE):
+    calls = 0
+
+    def objective(self, draw: zoo.Draw) -> Tensor:
+        self.calls += 1
+        return super().objective(draw) * (1 + self.calls)
+
+
+class Python(zoo.IWAE):
+    def objective(self, draw: zoo.Draw) -> Tensor:
+        return super().objective(draw) * random.random()
+
+
+class ByValue(zoo.IWAE):
+    def objective(self, draw: zoo.Draw) -> Tensor:
+        bound = super().objective(draw)
+        return bound if bound.mean() > -14 else 2 * bound
+
+
+class Owns(zoo.IWAE):
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        for parameter in self.parameters():
+            assert parameter.grad is not None
+            parameter.grad *= 2
+
+
+def small(cls: type[zoo.IWAE]) -> zoo.IWAE:
+    torch.manual_seed(2)
+    network = partial(zoo.MLP, hidden=[6])
+    return cls(x_shape=SHAPE, latent_dim=3, k=2, encoder=network, decoder=network)
+
+
+@pytest.mark.parametrize(
+    ("cls", "reason"),
+    [
+        (ByStep, "its objective asks the trainer for `global_step`"),
+        (Logs, "its objective asks the trainer"),
+        (CountsCalls, "its objective changes attributes"),
+        (Python, "its objective changes attributes or draws"),
+        (ByValue, "is not recorded: each step goes by itself, as it is written, since "),
+        (Owns, "since Owns has an `on_before_optimizer_step` of its own"),
+    ],
+)
+def test_a_model_that_cannot_be_recorded_trains_as_it_is_written(
+    tmp_path: Path, capsys: Any, cls: type[zoo.IWAE], reason: str
+) -> None:
+    random.seed(1)
+    found = run(tmp_path, partial(small, cls), Bundles())
+    assert reason in capsys.readouterr().out
+    random.seed(1)
+    assert same(found[0].keys(), run(tmp_path, partial(small, cls))[0].keys())
+    if cls is not CountsCalls and cls is not Python:  # which were called once more
+        assert same(found, run(tmp_path, partial(small, cls)))
+
+
+class Anneals(zoo.IWAE):
+    weight = 1.0
+
+    def objective(self, draw: zoo.Draw) -> Tensor:
+        return self.weight * super().objective(draw)
+
+
+class Sets(pl.Callback):
+    """Changes the model between two epochs."""
+
+    def __init__(self, change: Callable[[Any, int], None]) -> None:
+        self.change = change
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self.change(pl_module, trainer.current_epoch)
+
+
+def anneal(model: Any, epoch: int) -> None:
+    model.weight = 1.0 + epoch
+
+
+def freeze(model: Any, epoch: int) -> None:
+    model.encoder.requires_grad_(epoch != 1)
+
+
+@pytest.mark.parametrize("change", [anneal, freeze])
+def test_a_model_that_changes_between_epochs_is_recorded_anew(
+    tmp_path: Path, capsys: Any, change: Callable[[Any, int], None]
+) -> None:
+    make = partial(small, Anneals)
+    assert same(run(tmp_path, make, Bundles(), Sets(change)), run(tmp_path, make, Sets(change)))
+    assert "note" not in capsys.readouterr().out
+
+
+def test_one_that_changes_often_is_not_recorded_any_more(tmp_path: Path, capsys: Any) -> None:
+    make = partial(small, Anneals)
+    found = run(tmp_path, make, Bundles(), Sets(anneal), max_epochs=6)
+    assert "its attributes change as it trains" in capsys.readouterr().out
+    assert same(found, run(tmp_path, make, Sets(anneal), max_epochs=6))
+
+
+class Interrupts(SmallImages):
+    """Sends Ctrl-C as a batch is on its way."""
+
+    at = -1
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        assert self.trainer is not None
+        if self.trainer.global_step == self.at:
+            self.at = -1
+            signal.raise_signal(signal.SIGINT)
+        return super().on_after_batch_transfer(batch, dataloader_idx)
+
+
+@pytest.mark.parametrize("at", [3, 8, 16, 30])
+def test_a_run_that_is_stopped_within_a_bundle_goes_on_as_if_it_had_not_been(tmp_path: Path, at: int) -> None:
+    def fit(folder: Path, at: int, **resumed: Any) -> dict[str, Tensor]:
+        pl.seed_everything(5, verbose=False)
+        model, data = small_model("iwae"), Interrupts(sizes=(83, 11, 13))
+        data.at = at
+        trainer = quiet_trainer(folder, Bundles(n_steps=7), KeepLast(), log_every_n_steps=9)
+        trainer.fit(model, datamodule=data, **resumed)
+        return model.state_dict()
+
+    with pytest.raises(Stopped) as stopped:
+        fit(tmp_path / "a", at)
+    went_on = fit(tmp_path / "a", -1, ckpt_path=stopped.value.checkpoint, weights_only=True)
+    assert same(went_on, fit(tmp_path / "b", -1))
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.usefixtures("no_process_group")
+def test_several_ranks_train_as_without_bundles(tmp_path: Path, ranks: int) -> None:
+    def fit(folder: Path, *callbacks: pl.Callback) -> dict[str, Tensor]:
+        pl.seed_everything(5, verbose=False)
+        model = small_model("iwae")
+        trainer = trainer_of(ranks, folder, *callbacks, log_every_n_steps=9)
+        trainer.fit(model, datamodule=SmallImages(sizes=(83, 11, 13)))
+        trainer.save_checkpoint(folder / "a.ckpt")
+        return torch.load(folder / "a.ckpt", weights_only=True)["state_dict"]
+
+    torch.testing.assert_close(fit(tmp_path / "a", Bundles(n_steps=5)), fit(tmp_path / "b"), rtol=1e-12, atol=1e-12)
+
+
+def refuse(*args: Any, **options: Any) -> Any:
+    raise RuntimeError("no C++ compiler")
+
+
+def test_without_a_compiler_it_is_recorded_only(tmp_path: Path, caplog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, **options: refuse)
+    make = partial(small_model, "iwae")
+    assert same(run(tmp_path, make, Bundles(compile=True)), run(tmp_path, make))
+    assert "the training step is not compiled" in caplog.text and "no C++ compiler" in caplog.text
+
+
+def test_a_compiled_step_that_gives_other_numbers_is_not_used(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        return lambda x: tuple(2 * each for each in function(x))
+
+    monkeypatch.setattr(torch, "compile", wrong)
+    make = partial(small_model, "iwae")
+    assert same(run(tmp_path, make, Bundles(compile=True)), run(tmp_path, make))
+    assert "its compiled version gives other numbers" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gaussian", "bernoulli", "iwae", "prior"])
+def test_a_compiled_run_differs_by_rounding(tmp_path: Path, name: str) -> None:
+    make = partial(small_model, name)
+    found, expected = run(tmp_path, make, Bundles(compile=True)), run(tmp_path, make)
+    torch.testing.assert_close(found[0], expected[0], rtol=1e-9, atol=1e-9)
+
+
+def test_a_recorded_step_is_the_models_own() -> None:
+    model, x = small(Anneals), torch.ones(5, *SHAPE)
+    step = RecordedStep(model, x)
+    anneal(model, 2)
+    with pytest.raises(Unrecordable, match="more than a function"):
+        step.compare(x)
+
+
+def test_what_is_no_model_of_this_zoo_is_refused(tmp_path: Path) -> None:
+    trainer = quiet_trainer(tmp_path, Bundles())
+    with pytest.raises(ZooError, match="BoringModel is none"):
+        trainer.fit(BoringModel())
+
+
+@pytest.mark.parametrize("n_steps", [0, -3])
+def test_a_bundle_has_at_least_one_step(n_steps: int) -> None:
+    with pytest.raises(ZooError, match="n_steps"):
+        Bundles(n_steps)

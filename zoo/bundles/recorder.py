@@ -1,0 +1,73 @@
+"""Who keeps the recorded step of a run, and says why there is none."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from zoo.bundles.recording import RecordedStep, Unrecordable, state
+from zoo.compiling import Compiled, compiles
+
+TIMES = 3
+"""How often a step is recorded anew, where something that it holds has changed between two steps."""
+
+
+class Recorder:
+    """Records the step of a model at its first batch, and anew where the model has changed.
+
+    Args:
+        model: The model that is trained.
+        calls: How many steps it is trained for.
+        compile: Whether to compile the step; by default where that pays: see `zoo.compiling.compiles`.
+    """
+
+    def __init__(self, model: pl.LightningModule, calls: float, compile: bool | None = None) -> None:
+        self.model, self.calls, self.compile = model, calls, compile
+        self._step: RecordedStep | None = None
+        self._state: list[Any] = []
+        self._times = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a recorded step."""
+        return self._step is not None
+
+    def look(self) -> None:
+        """Forgets a step whose model has changed: to be called wherever a hook may have changed it."""
+        if self._step is not None and state(self.model) != self._state:
+            self._step = None
+
+    def step(self, x: Tensor) -> RecordedStep | None:
+        """The recorded step of such a batch, where there is one."""
+        if self._step is None and self._times <= TIMES:
+            self._times += 1
+            self._record(x)
+        return self._step if self._step is not None and self._step.fits(x) else None
+
+    def _record(self, x: Tensor) -> None:
+        try:
+            if self._times > TIMES:
+                raise Unrecordable("its attributes change as it trains")
+            self._step, self._state = RecordedStep(self.model, x), state(self.model)
+            if self._pays(self._step, x):
+                self._step.compile(lambda function: Compiled(function, "the training step"), x)
+        except Unrecordable as reason:
+            how = "compiled" if self.ready else "recorded: each step goes by itself, as it is written"
+            say(f"the step of {type(self.model).__name__} is not {how}, since {reason}.")
+        if not self.model.trainer.strategy.reduce_boolean_decision(self.ready):  # all ranks take bundles, or none
+            self._step, self._times = None, TIMES + 1
+
+    def _pays(self, step: RecordedStep, x: Tensor) -> bool:
+        if self.compile is not None:
+            return self.compile
+        with FlopCounterMode(display=False) as counter:
+            step.again(x)
+        return compiles(self.calls, counter.get_total_flops(), x.device)
+
+
+@rank_zero_only
+def say(sentence: str) -> None:
+    """Prints it once."""
+    print(f"note: {sentence}")
