@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+import torch._inductor
 from pytorch_lightning.demos.boring_classes import BoringModel
 from torch import Tensor
 from torch.optim.lr_scheduler import ExponentialLR
@@ -268,7 +269,7 @@ def refuse(*args: Any, **options: Any) -> Any:
 
 
 def test_without_a_compiler_it_is_recorded_only(tmp_path: Path, caplog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "compile", lambda function, **options: refuse)
+    monkeypatch.setattr(torch._inductor, "compile", refuse)
     make = partial(small_model, "iwae")
     assert same(run(tmp_path, make, Bundles(compile=True)), run(tmp_path, make))
     assert "the training step is not compiled" in caplog.text and "no C++ compiler" in caplog.text
@@ -277,10 +278,10 @@ def test_without_a_compiler_it_is_recorded_only(tmp_path: Path, caplog: Any, mon
 def test_a_compiled_step_that_gives_other_numbers_is_not_used(
     tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-        return lambda x: tuple(2 * each for each in function(x))
+    def wrong(graph: Callable[..., Any], inputs: Any, **options: Any) -> Callable[..., Any]:
+        return lambda x: tuple(2 * each for each in graph(x))
 
-    monkeypatch.setattr(torch, "compile", wrong)
+    monkeypatch.setattr(torch._inductor, "compile", wrong)
     make = partial(small_model, "iwae")
     assert same(run(tmp_path, make, Bundles(compile=True)), run(tmp_path, make))
     assert "its compiled version gives other numbers" in capsys.readouterr().out

@@ -3,11 +3,14 @@
 import logging
 import os
 import warnings
-from collections.abc import Callable
-from typing import Generic, ParamSpec, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import torch
+import torch._inductor
 from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
+from torch.fx import GraphModule
 
 from zoo.errors import ZooError
 
@@ -89,17 +92,42 @@ class Compiled(Generic[P, R]):
         except Exception as error:
             found = self.function(*args, **kwargs)  # an error of the function itself is raised by this
             self._call = self.function
-            self._say(error)
+            _say(self.name, error)
             return found
 
-    def _say(self, error: Exception) -> None:
-        cause = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
-        message = f"{self.name} is not compiled, which is slower and no less right: {cause}"
-        if os.environ.get(SWITCH) == "always":
-            raise ZooError(message) from error
-        if message not in _said:
-            _said.add(message)
-            rank_zero_only(_log.warning)(message)
+
+def compiled_graph(graph: GraphModule, inputs: Sequence[Tensor], name: str) -> Callable[..., Any]:
+    """A recorded graph compiled for such inputs, or itself after the message of `Compiled`.
+
+    Weights that it holds may change in place. Each call costs less than one of `torch.compile`, which looks whether
+    anything else has changed.
+
+    Args:
+        graph: Operations on tensors, with whatever else they need in its attributes.
+        inputs: Tensors of the shapes and types to come.
+        name: What it does, in a few words, for the message.
+
+    Raises:
+        ZooError: It cannot be compiled and `ZOO_COMPILE` is `always`.
+    """
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            call = torch._inductor.compile(graph, list(inputs), options={"fallback_random": True})
+        return cast(Callable[..., Any], call)
+    except Exception as error:
+        _say(name, error)
+        return graph
+
+
+def _say(name: str, error: Exception) -> None:
+    cause = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
+    message = f"{name} is not compiled, which is slower and no less right: {cause}"
+    if os.environ.get(SWITCH) == "always":
+        raise ZooError(message) from error
+    if message not in _said:
+        _said.add(message)
+        rank_zero_only(_log.warning)(message)
 
 
 def compiled(

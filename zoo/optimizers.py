@@ -30,6 +30,38 @@ class FusedAdam(torch.optim.Adam):
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=True)
 
+    def move(self) -> None:
+        """Makes the step of `step`, for whoever makes thousands: without a closure, hooks and sorting by type.
+
+        Sorting takes a third of a small step. Where there are hooks, or parameters of several types or not yet in use,
+        it is `step` itself.
+        """
+        groups = [[each for each in group["params"] if each.grad is not None] for group in self.param_groups]
+        sorts = any(not self.state[each] or each.dtype != group[0].dtype for group in groups for each in group)
+        if sorts or self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks:
+            self.step()
+            return
+        for group, parameters in zip(self.param_groups, groups, strict=True):
+            states = [self.state[each] for each in parameters]
+            steps = [state["step"] for state in states]
+            with torch.no_grad():
+                torch.ops.aten._foreach_add_.Scalar(steps, 1)
+                torch.ops.aten._fused_adam_(
+                    parameters,
+                    [each.grad for each in parameters],
+                    [state["exp_avg"] for state in states],
+                    [state["exp_avg_sq"] for state in states],
+                    [],
+                    steps,
+                    lr=group["lr"],
+                    beta1=group["betas"][0],
+                    beta2=group["betas"][1],
+                    weight_decay=group["weight_decay"],
+                    eps=group["eps"],
+                    amsgrad=False,
+                    maximize=group["maximize"],
+                )
+
 
 class BurdaSchedule(LambdaLR):
     """Burda's phases i = 0..7 of 3^i epochs at 10^(-i/7) of the learning rate; the last goes on for ever.

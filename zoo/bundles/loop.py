@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zoo.bundles.recorder import Recorder
 from zoo.bundles.transfer import transfer_of
+from zoo.optimizers import FusedAdam
 
 PATIENCE = 0.25
 """For how many seconds at most nobody hears of a step."""
@@ -40,6 +41,8 @@ class BundledEpoch(_TrainingEpochLoop):
         """Begins a run: whoever watches wants to hear of each `n_steps`-th step."""
         self.n_steps, self.recorder, self._started = n_steps, recorder, False
         self._transfer: Callable[[Any], Any] = transfer_of(self.trainer)
+        optimizer = self.trainer.optimizers[0]
+        self._move = optimizer.move if isinstance(optimizer, FusedAdam) else optimizer.step
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         """Takes the steps up to the next that is watched, and that one as Lightning does."""
@@ -76,7 +79,7 @@ class BundledEpoch(_TrainingEpochLoop):
             model.differentiate(batch, index)
         if trainer.world_size > 1:
             _share_gradients(model.parameters(), trainer.world_size)
-        trainer.optimizers[0].step()
+        self._move()
         self._count()
 
     def _count(self) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.bundles.recording import RecordedStep, Unrecordable, state
-from zoo.compiling import Compiled, compiles
+from zoo.compiling import compiles
 
 TIMES = 3
 """How often a step is recorded anew, where something that it holds has changed between two steps."""
@@ -52,7 +52,7 @@ class Recorder:
                 raise Unrecordable("its attributes change as it trains")
             self._step, self._state = RecordedStep(self.model, x), state(self.model)
             if self._pays(self._step, x):
-                self._step.compile(lambda function: Compiled(function, "the training step"), x)
+                self._step.compile(x)
         except Unrecordable as reason:
             how = "compiled" if self.ready else "recorded: each step goes by itself, as it is written"
             say(f"the step of {type(self.model).__name__} is not {how}, since {reason}.")

@@ -14,6 +14,8 @@ from torch.distributions import Distribution
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from zoo.compiling import compiled_graph
+
 Gradients = tuple[Tensor | None, ...]
 
 _BOOKS = vars(pl.LightningModule()).keys() | {"images_trained"}
@@ -45,7 +47,8 @@ class RecordedStep:
         self.like = (x.shape, x.dtype, x.device)
         self.parameters = [each for each in model.parameters() if each.requires_grad]
         with _alone(model), torch.random.fork_rng([x.device] if x.is_cuda else []):
-            self._run = self._record(x)
+            self._recorded = self._record(x)
+        self._run: Callable[..., Any] = self._recorded
         self.compare(x)
 
     def fits(self, x: Tensor) -> bool:
@@ -74,13 +77,17 @@ class RecordedStep:
             if (a is None) != (b is None) or (a is not None and b is not None and _apart(a, b)):
                 raise Unrecordable("its objective is more than a function of the weights, the batch and the noise")
 
-    def compile(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]], x: Tensor) -> None:
-        """Replaces what runs by a compiled version of it, unless that gives other numbers."""
-        recorded, self._run = self._run, compiled(self._run)
+    def compile(self, x: Tensor) -> None:
+        """Replaces what runs by a compiled version of it, where that is possible.
+
+        Raises:
+            Unrecordable: It gives other numbers, and is not used.
+        """
+        self._run = compiled_graph(self._recorded, [x], "the training step")
         try:
             self.compare(x)
         except Unrecordable as error:
-            self._run = recorded
+            self._run = self._recorded
             raise Unrecordable("its compiled version gives other numbers") from error
 
     def _own(self, x: Tensor) -> tuple[Tensor, Gradients]:
