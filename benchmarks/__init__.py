@@ -1,0 +1,1 @@
+"""The same work side by side in one run: `python -m benchmarks`."""
