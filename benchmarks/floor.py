@@ -46,18 +46,20 @@ def perceptron(n_in: int, hidden: int, n_out: int) -> list[tuple[int, int]]:
 
 
 def products(objective: str, batch: int, k: int, networks: Sequence[tuple[int, int]]) -> list[Layer]:
-    """The products of a training step: three for each map, but no gradient of what is no function of a weight.
+    """The products of a step: in training three for each map, but no gradient of what is no function of a weight.
 
     Args:
-        objective: `vae`, `iwae` or `prior`.
+        objective: That of a `Task`.
         batch: The images of a step.
         k: The draws of an image, or of the batch where it shares them.
-        networks: The sizes in and out of each map; three of the encoder, where there is one, before three of the decoder.
+        networks: The sizes in and out of each map, three of the encoder, where there is one, and three of the decoder.
     """
     if objective == "prior":
         first, *rest = networks
         pairs = Layer(k, N_PIXELS, batch, weight_gradient=False)  # log p(x|z) of all pairs, the images as weights
         return [Layer(k, *first, input_gradient=False), *(Layer(k, *sizes) for sizes in rest), pairs]
+    if objective == "log_likelihood":  # once for all draws is x encoded: that counts nothing
+        return [Layer(k * batch, *sizes, weight_gradient=False, input_gradient=False) for sizes in networks[3:]]
     first, *rest = networks[:3]
     encoder = [Layer(batch, *first, input_gradient=False), *(Layer(batch, *sizes) for sizes in rest)]
     return encoder + [Layer(k * batch, *sizes) for sizes in networks[3:]]

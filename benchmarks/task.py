@@ -1,4 +1,4 @@
-"""One piece of training that every contender does: Burda's one-layer net on the same images from the same weights."""
+"""One piece of work that every contender does: Burda's one-layer net on the same images from the same weights."""
 
 import json
 import os
@@ -19,23 +19,26 @@ class Task:
     """A net, an objective and the sizes of a step. A stretch, which is what is timed, is one epoch.
 
     Args:
-        objective: `vae` with the KL term in closed form, `iwae`, or `prior`: draws of p(z) that a batch shares.
+        objective: `vae` with the KL term in closed form; `iwae`; `prior`, of draws of p(z) that a batch shares; or
+            `log_likelihood`, which is estimated and not trained on.
         batch: The images of a step.
         k: The draws of an image, or of the batch where it shares them.
         n: The images of an epoch.
         folder: Where the images and the weights lie.
         latent_dim: The number of latent dimensions.
         hidden: The width of the two hidden layers of each network.
+        gain: What Glorot's weights are multiplied by: small weights make an estimate of log p(x) exact.
         device: Where it runs: `cpu` or `cuda`.
     """
 
-    objective: Literal["vae", "iwae", "prior"]
+    objective: Literal["vae", "iwae", "prior", "log_likelihood"]
     batch: int
     k: int
     n: int
     folder: str
     latent_dim: int = 50
     hidden: int = 200
+    gain: float = 1.0
     device: str = "cpu"
 
     @staticmethod
@@ -76,7 +79,7 @@ class Task:
         generator = np.random.default_rng(0)
         pairs = []
         for n_in, n_out in self.networks:
-            limit = np.sqrt(6 / (n_in + n_out))
+            limit = self.gain * np.sqrt(6 / (n_in + n_out))
             weight = generator.uniform(-limit, limit, (n_out, n_in))
             pairs.append((weight.astype(np.float32), generator.uniform(-0.1, 0.1, n_out).astype(np.float32)))
         return pairs

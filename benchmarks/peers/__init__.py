@@ -23,7 +23,7 @@ class Peer:
     name: str
     module: str
     needs: str = "torch"
-    objectives: Sequence[str] = ("vae", "iwae", "prior")
+    objectives: Sequence[str] = ("vae", "iwae", "prior", "log_likelihood")
     devices: Sequence[str] = ("cpu", "cuda")
     options: dict[str, str] = field(default_factory=dict)
 
@@ -33,13 +33,24 @@ class Peer:
         return find_spec(self.needs) is not None
 
 
-PEERS = (
+TRAINERS = (
     Peer(FLOOR, "benchmarks.peers.matrix_products"),
     Peer(OURS, "benchmarks.peers.zoo_fit"),
     Peer("zoo fit, pixels drawn anew", "benchmarks.peers.zoo_fit", objectives=["vae"], options={"BENCHMARK_ANEW": "1"}),
     Peer("torch, compiled as one graph", "benchmarks.peers.torch_compiled"),
     Peer("torch, fused Adam", "benchmarks.peers.torch_loop"),
     Peer("JAX scan", "benchmarks.peers.jax_scan", needs="optax", devices=["cpu"]),
-    # Peer("Lightning as people write it", "benchmarks.peers.lightning_trainer", objectives=["vae", "iwae"]),
-    # Peer("pythae", "benchmarks.peers.pythae_trainer", needs="pythae", objectives=["vae", "iwae"]),
+    Peer("Lightning as people write it", "benchmarks.peers.lightning_trainer", objectives=["vae", "iwae"]),
+    Peer("pythae", "benchmarks.peers.pythae_trainer", needs="pythae", objectives=["vae", "iwae"]),
 )
+"""Who trains."""
+
+EVALUATORS = (
+    Peer(FLOOR, "benchmarks.peers.matrix_products"),
+    Peer(OURS, "benchmarks.peers.zoo_log_likelihood"),
+    Peer("torch, in chunks", "benchmarks.peers.torch_log_likelihood"),
+    Peer("torch, in chunks, compiled", "benchmarks.peers.torch_log_likelihood", options={"BENCHMARK_COMPILE": "1"}),
+    Peer("JAX scan over chunks", "benchmarks.peers.jax_log_likelihood", needs="optax", devices=["cpu"]),
+    Peer("pythae", "benchmarks.peers.pythae_log_likelihood", needs="pythae", devices=["cpu"]),
+)
+"""Who estimates log p(x)."""
