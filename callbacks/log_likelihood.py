@@ -102,6 +102,7 @@ class LogLikelihood(Monitor):
         """Begins anew, perhaps with a sample of the images."""
         self._ks, self._sampling = self.ks["val"], self.n_images is not None
         super().on_validation_epoch_start(trainer, pl_module)
+        self._fit_proposal(pl_module)
         if self._metrics and self.n_images is not None and self.n_images < trainer.world_size:
             raise ZooError(
                 f"n_images is {self.n_images} for {trainer.world_size} ranks: give at least one image to each."
@@ -111,6 +112,7 @@ class LogLikelihood(Monitor):
         """Begins anew, with all images."""
         self._ks, self._sampling = self.ks["test"], False
         super().on_test_epoch_start(trainer, pl_module)
+        self._fit_proposal(pl_module)
 
     def metrics(self, model: Weighs) -> list[Metric]:
         """What is known of each example of the split, and the sample."""
@@ -150,6 +152,10 @@ class LogLikelihood(Monitor):
 
     def _weigh(self, model: Weighs, x: Tensor) -> None:
         self._examples.update(_of_each(model.log_weights(x, self._ks[-1], proposal=self.proposal), self._ks))
+
+    def _fit_proposal(self, model: Weighs) -> None:
+        if self._metrics and self.proposal is not None:
+            self.proposal.fit(model, self.data)
 
     def names(self, model: Weighs) -> str:
         """What the draws are those of, in one word, which all names carry; none for q(z|x)."""

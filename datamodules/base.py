@@ -200,6 +200,21 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             images = self.pixels.freeze(part.stored, generator) if self.pixels.anew else part.stored
             yield self.on_after_batch_transfer(Stored(images, part.labels, DRAWN), 0)
 
+    def training_epoch(self, epoch: int, seed: int) -> Iterator[Batch]:
+        """Yields the batches of an epoch as a model sees them, for what is trained beside a training.
+
+        Their order and the draw of their pixels are functions of the seed and the epoch, and every rank gets all of
+        them. The batches of training, their order and their noise are left as they are.
+
+        Args:
+            epoch: Which one, counted from 0.
+            seed: The seed.
+        """
+        batches = TrainBatches(self.splits.train, self.batch_size, seed)
+        batches.position = epoch * len(batches)
+        for stored in batches:
+            yield self.on_after_batch_transfer(stored, 0)
+
     @property
     def pixels_name(self) -> str:
         """One word for what the pixels are."""

@@ -27,6 +27,7 @@ from zoo.optimizers import BurdaSchedule, FusedAdam
 from zoo.posteriors import CouplingFlow, DiagonalGaussian, FullGaussian, Posterior
 from zoo.priors import MixtureOfGaussians, Prior, StandardNormal, VampPrior
 from zoo.proposals import Defensive, Proposal, Refitted, Widened
+from zoo.refitting import Refit, RefitIWAE, RefittedEncoder, RefitVAE, refit_encoder
 
 __version__ = "0.1.0"
 
@@ -65,7 +66,11 @@ __all__ = [
     "Prior",
     "PriorSampling",
     "Proposal",
+    "Refit",
+    "RefitIWAE",
+    "RefitVAE",
     "Refitted",
+    "RefittedEncoder",
     "StandardNormal",
     "StudentT",
     "VampPrior",
@@ -77,4 +82,5 @@ __all__ = [
     "iwae",
     "load",
     "logmeanexp",
+    "refit_encoder",
 ]

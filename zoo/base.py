@@ -88,6 +88,7 @@ class LatentVariableModel(DrawingModel):
         self.x_shape, self.latent_dim, self.k = tuple(x_shape), latent_dim, k
         if "k" in self.hparams:  # given as None: a checkpoint says what that was
             self.hparams["k"] = k
+        self.make_encoder, self.make_posterior = encoder, posterior  # for another encoder like this one
         self._own_encoder, self._own_decoder = self._replaces("encode"), self._replaces("decode")
         if not self._own_encoder:
             self.posterior = posterior(latent_dim)
@@ -211,7 +212,7 @@ class LatentVariableModel(DrawingModel):
     def configure_optimizers(self) -> Any:
         """The optimiser, and its schedule where there is one."""
         try:
-            optimizer = self._optimizer(self.parameters())
+            optimizer = self._optimizer(value for value in self.parameters() if value.requires_grad)
             scheduler = None if self._scheduler is None else self._scheduler(optimizer)
         except ValueError as error:
             raise ZooError(f"the optimiser refuses its options, or the schedule does: {error}.") from error

@@ -107,6 +107,11 @@ def to_plain(value: Any, name: str) -> Any:
     return plain | {"init_args": to_plain(keywords, name)} if keywords else plain
 
 
+def spec_of(model: Rebuildable) -> dict[str, Any]:
+    """How to build a model anew, as plain data: `from_plain` makes a factory of it."""
+    return {"class_path": path_of(type(model)), "init_args": dict(model.hparams)}
+
+
 def _unfold(value: Any, name: str) -> tuple[Any, dict[str, Any]]:
     """The factory and the arguments of a partial; anything else is a factory without arguments."""
     if not isinstance(value, functools.partial):

@@ -1,6 +1,7 @@
 """All that a model knows of the data it is trained on."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -19,4 +20,13 @@ class KnowsTraining(Protocol):
 
     def examples(self, n: int) -> Tensor:
         """Returns n of them, (n, *x_shape)."""
+        ...
+
+
+@runtime_checkable
+class GivesEpochs(Protocol):
+    """Data that give training batches beside those of a training."""
+
+    def training_epoch(self, epoch: int, seed: int) -> Iterator[Any]:
+        """Yields the batches of an epoch, counted from 0, a function of the seed: the same on every rank."""
         ...

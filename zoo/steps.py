@@ -41,6 +41,10 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         fitting = self._trainer is not None and self.trainer.state.fn == "fit"
         return self.global_step if fitting else self._steps_before
 
+    @steps_trained.setter
+    def steps_trained(self, steps: int) -> None:
+        self._steps_before = steps  # where no Trainer counts
+
     @property
     def run_seed(self) -> int | None:
         """The seed of the training noise; None before the first step."""

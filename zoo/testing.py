@@ -64,7 +64,7 @@ def _check_shapes(model: LatentVariableModel, x: Tensor) -> None:
 def _check_gradients(model: LatentVariableModel, x: Tensor) -> None:
     model.zero_grad()
     model.objective(model.draw(x)).sum().backward()
-    without = [name for name, value in model.named_parameters() if value.grad is None]
+    without = [name for name, value in model.named_parameters() if value.requires_grad and value.grad is None]
     assert not without, f"no gradient reaches {', '.join(without)}: default DDP refuses such a model"
 
 

@@ -1,7 +1,7 @@
 """What a proposal is: what z is drawn from to estimate log p(x)."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -59,6 +59,12 @@ class Proposal(ABC):
     def name(self) -> str:
         """One word for it, which the names of its numbers carry."""
         return type(self).__name__.lower()
+
+    def fit(self, model: Any, data: Any) -> None:  # noqa: B027  # most have nothing to learn
+        """Makes ready for a model and its data, where there is something to be learned from training examples.
+
+        `LogLikelihood` asks for it before each split that it watches.
+        """
 
     @abstractmethod
     def __call__(self, model: Proposing, x: Tensor) -> Distribution:
