@@ -1,5 +1,7 @@
 """Callbacks: monitors of what a model does, pictures, reports, and a stop that loses nothing."""
 
+from callbacks.ais import AIS
+from callbacks.bdmc import BDMC
 from callbacks.bundles import Bundles
 from callbacks.code_quality import CodeQuality
 from callbacks.gradient_noise import GradientNoise
@@ -12,9 +14,12 @@ from callbacks.posterior_variance import PosteriorVariance
 from callbacks.predictions import Predictions
 from callbacks.report import Report
 from callbacks.resource_competition import ResourceCompetition
+from callbacks.sandwich import Sandwich
 from callbacks.wandb_run import WandbRun
 
 __all__ = [
+    "AIS",
+    "BDMC",
     "Bundles",
     "CodeQuality",
     "GradientNoise",
@@ -27,6 +32,7 @@ __all__ = [
     "Predictions",
     "Report",
     "ResourceCompetition",
+    "Sandwich",
     "Stopped",
     "WandbRun",
 ]

@@ -10,6 +10,7 @@ from torchmetrics import Metric
 
 from callbacks.monitor import Monitor, Stage
 from callbacks.protocols import NamesPixels, Weighs
+from callbacks.samples import check_share
 from zoo.checks import check_counts, is_counts
 from zoo.draw import Draw
 from zoo.errors import ZooError
@@ -107,6 +108,8 @@ class LogLikelihood(Monitor):
             raise ZooError(
                 f"n_images is {self.n_images} for {trainer.world_size} ranks: give at least one image to each."
             )
+        if self._metrics:
+            check_share(self.n_images, trainer)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begins anew, with all images."""
@@ -148,7 +151,7 @@ class LogLikelihood(Monitor):
         levels = _levels(model, self.data)
         if levels is not None:
             values[f"bits_per_dimension/{k}"] = bits_per_dimension(log_p.mean(), math.prod(model.x_shape), levels)
-        return {_owned(name, whose): value for name, value in values.items()}
+        return {owned(name, whose): value for name, value in values.items()}
 
     def _weigh(self, model: Weighs, x: Tensor) -> None:
         self._examples.update(_of_each(model.log_weights(x, self._ks[-1], proposal=self.proposal), self._ks))
@@ -193,11 +196,11 @@ def _over_examples(each: dict[str, Tensor]) -> dict[str, Tensor]:
     return values
 
 
-def _owned(name: str, whose: str) -> str:
+def owned(name: str, whose: str) -> str:
     """The name of a number, which says whose draws it is made of where they are not those of q(z|x).
 
     Example:
-        >>> _owned("ess/median", "widened"), _owned("ess/median", "")
+        >>> owned("ess/median", "widened"), owned("ess/median", "")
         ('ess_widened_proposal/median', 'ess/median')
     """
     family, slash, rest = name.partition("/")

@@ -32,6 +32,11 @@ WEIGHTS = {
     "ess/median": ("effective draws, median", ".1f"),
     "khat/median": ("Pareto k̂, median", ".2f"),
     "khat/above": ("images with k̂ above its threshold", ".1%"),
+    "ais_log_likelihood": ("log-likelihood by AIS", ".2f"),
+    "ais_ess/median": ("effective chains, median", ".1f"),
+    "ais_acceptance": ("trajectories taken", ".1%"),
+    "bdmc/lower": ("of simulated data, by AIS", ".2f"),
+    "bdmc/gap": ("its gap to BDMC's upper bound", ".2f"),
 }
 
 OWNED = re.compile(r"(.+?)(?:_([^_]+)_proposal)?")
@@ -79,7 +84,8 @@ def _estimates(metrics: dict[str, float]) -> list[tuple[str, str]]:
             rows.append((f"bits per dimension, k = {k}{label}", f"{value:.3f}"))
         elif kind + slash + k in WEIGHTS:
             words, form = WEIGHTS[kind + slash + k]
-            rows.append((words + label, format(value, form)))
+            error = f" ± {metrics[f'{name}/se']:.2f}" if f"{name}/se" in metrics else ""
+            rows.append((words + label, format(value, form) + error))
     return rows
 
 

@@ -3,7 +3,7 @@
 from zoo.base import LatentVariableModel
 from zoo.checkpoints import load
 from zoo.draw import Draw
-from zoo.estimators import bits_per_dimension
+from zoo.estimators import AnnealedImportanceSampling, bits_per_dimension
 from zoo.likelihoods import (
     Bernoulli,
     Categorical,
@@ -26,7 +26,7 @@ from zoo.objectives import elbo, elbo_mc, iwae, logmeanexp
 from zoo.optimizers import BurdaSchedule, FusedAdam
 from zoo.posteriors import CouplingFlow, DiagonalGaussian, FullGaussian, Posterior
 from zoo.priors import MixtureOfGaussians, Prior, StandardNormal, VampPrior
-from zoo.proposals import Defensive, Proposal, Refitted, Widened
+from zoo.proposals import Amortised, Defensive, Proposal, Refitted, Widened
 from zoo.refitting import Refit, RefitIWAE, RefittedEncoder, RefitVAE, refit_encoder
 
 __version__ = "0.1.0"
@@ -35,6 +35,8 @@ __all__ = [
     "IWAE",
     "MLP",
     "VAE",
+    "Amortised",
+    "AnnealedImportanceSampling",
     "Bernoulli",
     "BernoulliVAE",
     "BurdaSchedule",

@@ -57,6 +57,17 @@ class DefensiveMixture(Distribution):
         super().__init__(q.batch_shape, q.event_shape, validate_args=False)
         self._q, self._p, self._weight = q, p, weight
 
+    @property
+    def mean(self) -> Tensor:
+        """The mean, (B, D)."""
+        return self._mixed(self._q.mean, self._p.mean)
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance of each dimension, (B, D)."""
+        spreads = [each.variance + (each.mean - self.mean).square() for each in (self._q, self._p)]
+        return self._mixed(*spreads)
+
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density of points (..., B, D)."""
         log_q, log_p = self._q.log_prob(value), self._p.log_prob(value)
@@ -67,3 +78,7 @@ class DefensiveMixture(Distribution):
         z = self._q.rsample(Size(sample_shape))  # first, so that evaluation noise gives it what q alone would have
         from_prior = torch.rand(z.shape[:-1], dtype=z.dtype, device=z.device) < self._weight
         return torch.where(from_prior[..., None], self._p.sample(Size(z.shape[:-1])), z)
+
+    def _mixed(self, of_q: Tensor, of_p: Tensor) -> Tensor:
+        """The weighted mean of a number of q and the same of p."""
+        return (1 - self._weight) * of_q + self._weight * of_p
