@@ -104,10 +104,6 @@ class LogLikelihood(Monitor):
         self._ks, self._sampling = self.ks["val"], self.n_images is not None
         super().on_validation_epoch_start(trainer, pl_module)
         self._fit_proposal(pl_module)
-        if self._metrics and self.n_images is not None and self.n_images < trainer.world_size:
-            raise ZooError(
-                f"n_images is {self.n_images} for {trainer.world_size} ranks: give at least one image to each."
-            )
         if self._metrics:
             check_share(self.n_images, trainer)
 
