@@ -16,6 +16,7 @@ import torch
 import yaml
 
 import zoo
+import zoo.cli.lightning_cli
 from zoo.cli import main
 from zoo.cli.parsing import shipped
 from zoo.cli.runs import new_run

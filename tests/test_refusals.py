@@ -72,8 +72,8 @@ REFUSED = {
     "fit --seed_everything=-1": (1, "--seed_everything is out of range"),
     "fit --keep_last.every_minutes=-1": (1, "0 or more was expected"),
     "test --ckpt_path .": (1, "give the path of a file"),
-    "fight": (2, "invalid choice"),
-    "": (2, "subcommand"),
+    "fight": (2, "there is no subcommand 'fight'; there are fit, validate, test, predict. Did you mean fit?"),
+    "": (2, "a subcommand is missing"),
 }
 
 

@@ -1,88 +1,25 @@
 """A modular zoo of variational autoencoders: models, and the mathematics they are made of."""
 
-from zoo.base import LatentVariableModel
-from zoo.checkpoints import load
-from zoo.draw import Draw
-from zoo.estimators import AnnealedImportanceSampling, bits_per_dimension
-from zoo.likelihoods import (
-    Bernoulli,
-    Categorical,
-    ChannelVariance,
-    ContinuousBernoulli,
-    DecodedVariance,
-    DiscretisedLogistic,
-    FixedVariance,
-    Gaussian,
-    LearnedVariance,
-    Likelihood,
-    OptimalVariance,
-    PixelVariance,
-    StudentT,
-    Variance,
-)
-from zoo.models import IWAE, VAE, BernoulliVAE, GaussianVAE, PriorSampling
-from zoo.networks import MLP, ConvDecoder, ConvEncoder, GatedMLP, Network
-from zoo.objectives import elbo, elbo_mc, iwae, logmeanexp
-from zoo.optimizers import BurdaSchedule, FusedAdam
-from zoo.posteriors import CouplingFlow, DiagonalGaussian, FullGaussian, Posterior
-from zoo.priors import MixtureOfGaussians, Prior, StandardNormal, VampPrior
-from zoo.proposals import Amortised, Defensive, Proposal, Refitted, Widened
-from zoo.refitting import Refit, RefitIWAE, RefittedEncoder, RefitVAE, refit_encoder
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.public import *  # noqa: F403
+    from zoo.public import __all__ as __all__
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "IWAE",
-    "MLP",
-    "VAE",
-    "Amortised",
-    "AnnealedImportanceSampling",
-    "Bernoulli",
-    "BernoulliVAE",
-    "BurdaSchedule",
-    "Categorical",
-    "ChannelVariance",
-    "ContinuousBernoulli",
-    "ConvDecoder",
-    "ConvEncoder",
-    "CouplingFlow",
-    "DecodedVariance",
-    "Defensive",
-    "DiagonalGaussian",
-    "DiscretisedLogistic",
-    "Draw",
-    "FixedVariance",
-    "FullGaussian",
-    "FusedAdam",
-    "GatedMLP",
-    "Gaussian",
-    "GaussianVAE",
-    "LatentVariableModel",
-    "LearnedVariance",
-    "Likelihood",
-    "MixtureOfGaussians",
-    "Network",
-    "OptimalVariance",
-    "PixelVariance",
-    "Posterior",
-    "Prior",
-    "PriorSampling",
-    "Proposal",
-    "Refit",
-    "RefitIWAE",
-    "RefitVAE",
-    "Refitted",
-    "RefittedEncoder",
-    "StandardNormal",
-    "StudentT",
-    "VampPrior",
-    "Variance",
-    "Widened",
-    "bits_per_dimension",
-    "elbo",
-    "elbo_mc",
-    "iwae",
-    "load",
-    "logmeanexp",
-    "refit_encoder",
-]
+
+def __getattr__(name: str) -> Any:
+    """Imports all of the zoo at the first name that is asked for: `zoo --help` asks for none, and needs no torch."""
+    if name == "__all__" or not name.startswith("_"):
+        public = vars(import_module("zoo.public"))  # as it imports itself, not all names are there yet
+        globals().update({key: public[key] for key in public if key == "__all__" or not key.startswith("_")})
+        if name in globals():  # a part such as zoo.networks, too, is there once it is imported
+            return globals()[name]
+    raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """All names, for those who look around."""
+    return sorted({*globals(), *__getattr__("__all__")})

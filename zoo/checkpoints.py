@@ -67,7 +67,7 @@ def path_of(thing: Any) -> str:
     """
     parts, name = thing.__module__.split("."), thing.__qualname__
     modules = (".".join(parts[:i]) for i in range(1, len(parts) + 1))
-    exports = (each for each in modules if each in sys.modules and vars(sys.modules[each]).get(name) is thing)
+    exports = (each for each in modules if each in sys.modules and getattr(sys.modules[each], name, None) is thing)
     return f"{next(exports, thing.__module__)}.{name}"
 
 

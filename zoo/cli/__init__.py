@@ -1,5 +1,5 @@
 """The command line."""
 
-from zoo.cli.program import main
+from zoo.cli.front import main
 
 __all__ = ["main"]

@@ -15,10 +15,9 @@ from typing import Any
 import yaml
 
 from zoo import checkpoints
+from zoo.cli.front import SUBCOMMANDS
 from zoo.cli.parsing import shipped
 from zoo.errors import ZooError
-
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 DEFAULTS = {"model": "BernoulliVAE", "data": "MNIST5k"}
 """The classes of a run that names none. They stand in no file: what such a file says of one class, defaults included,

@@ -1,6 +1,5 @@
 """What the command line understands beyond Lightning's: names of shipped configurations, and short refusals."""
 
-import difflib
 import inspect
 import re
 import sys
@@ -11,6 +10,8 @@ from typing import Any, NoReturn, get_args, get_origin
 
 from jsonargparse import ActionConfigFile  # pyright: ignore[reportPrivateImportUsage]
 from pytorch_lightning.cli import LightningArgumentParser
+
+from zoo.cli.names import near, unknown
 
 
 class ShippedConfig(ActionConfigFile):
@@ -40,18 +41,6 @@ def shipped(name: str) -> Path:
             f"there is no file {name!r}; the shipped configurations are {', '.join(have)}.{near(name, have)}"
         )
     return path
-
-
-def near(name: str, names: list[str]) -> str:
-    """A question after the name that was meant, or nothing.
-
-    Example:
-        >>> near("IWEA", ["IWAE", "VAE"])
-        ' Did you mean IWAE?'
-    """
-    by_lower = {each.lower(): each for each in names}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f" Did you mean {by_lower[close[0]]}?" if close else ""
 
 
 class ZooParser(LightningArgumentParser):
@@ -116,18 +105,6 @@ _NOISE = (
     "Expected a <class",
     "Given value",
 )
-
-
-def unknown(kind: str, name: str, known: list[str], more: str = "") -> str:
-    """A sentence about a name that does not exist.
-
-    Example:
-        >>> unknown("model", "IWEA", ["IWAE", "VAE"])
-        "there is no model 'IWEA'; there is IWAE, VAE. Did you mean IWAE?"
-    """
-    known = [each for each in known if not each.endswith("help")]
-    have = ", ".join(known) if 0 < len(known) < 40 else f"{len(known) or 'none'} that can be named"
-    return f"there is no {kind} {name!r}; there is {have}{more}.{near(name, known)}"
 
 
 def _bases(hint: Any) -> list[type]:

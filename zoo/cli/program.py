@@ -1,4 +1,4 @@
-"""The command line: `zoo fit | validate | test | predict`."""
+"""What a subcommand does: `zoo fit | validate | test | predict`."""
 
 import logging
 import os
@@ -10,10 +10,10 @@ from importlib.resources import files
 from pytorch_lightning import LightningDataModule
 
 from callbacks import Stopped
-from zoo.base import LatentVariableModel
+from zoo import LatentVariableModel  # and with it all classes, which so can be named without their modules
 from zoo.cli import runs
-from zoo.cli.arguments import SUBCOMMANDS
 from zoo.cli.callbacks import SaveConfig
+from zoo.cli.front import SUBCOMMANDS
 from zoo.cli.lightning_cli import ZooCLI
 from zoo.cli.sentences import known_cause, sentence
 
@@ -35,12 +35,16 @@ def quieten() -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Runs the command line; it returns nothing, so that a console script ends with status 0.
+def run(args: Sequence[str] | None = None) -> None:
+    """Runs a subcommand.
 
     Args:
         args: The arguments; by default those of the process.
     """
+    typed = sys.argv[1:] if args is None else args
+    names = [
+        name for name in SUBCOMMANDS if name == typed[0]
+    ] or SUBCOMMANDS  # all behind an option, as in zoo -c x fit
     strict = {"allow_abbrev": False}
     defaults = strict | {"default_config_files": [str(files("configs") / "defaults.yaml")]}
     quieten()
@@ -55,7 +59,7 @@ def main(args: Sequence[str] | None = None) -> None:
             subclass_mode_data=True,
             save_config_callback=SaveConfig,
             auto_configure_optimizers=False,
-            parser_kwargs=strict | {name: dict(defaults) for name in SUBCOMMANDS},
+            parser_kwargs=strict | {name: dict(defaults) for name in names},
             args=args,
         )
     except Stopped as stopped:

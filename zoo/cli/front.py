@@ -1,0 +1,48 @@
+"""What the command line says before torch is imported: its subcommands, its version, and what is neither."""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+
+from zoo import __version__
+from zoo.cli.names import unknown
+
+SUBCOMMANDS = {
+    "fit": "trains a model, then tests it",
+    "validate": "measures a trained model on the validation split",
+    "test": "measures a trained model on the test split",
+    "predict": "writes codes, reconstructions and log-likelihoods of the test split into a file",
+}
+"""The subcommands, and what each does."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs the command line; it returns nothing, so that a console script ends with status 0.
+
+    Args:
+        args: The arguments; by default those of the process.
+    """
+    argv = sys.argv[1:] if args is None else args
+    first = argv[0] if argv else ""
+    if first in ("-h", "--help", "--version"):
+        _parser().parse_args([first])
+    if not first or (not first.startswith("-") and first not in SUBCOMMANDS):
+        wrong = unknown("subcommand", first, list(SUBCOMMANDS)) if first else "a subcommand is missing."
+        print(f"zoo: error: {wrong} `zoo --help` says what each does.", file=sys.stderr)
+        sys.exit(2)
+    from zoo.cli.program import run  # here, because it imports torch, which takes seconds
+
+    run(args)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        "zoo",
+        description="Trains and measures variational autoencoders.",
+        epilog="`zoo SUBCOMMAND --help` lists all options of one, and takes longer.",
+    )
+    parser.add_argument("--version", action="version", version=f"vae-zoo {__version__}")
+    commands = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND")
+    for name, does in SUBCOMMANDS.items():
+        commands.add_parser(name, help=does)
+    return parser
