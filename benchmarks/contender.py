@@ -44,6 +44,15 @@ class Contender:
         """Its loss on the first batch, of several draws of the noise, in nats an image."""
         return self._ask("losses")
 
+    def peak(self) -> int | None:
+        """The most memory that it has had, in bytes; None where the system does not say, as Linux does.
+
+        What `getrusage` calls its peak begins at that of the process which started it.
+        """
+        status = Path(f"/proc/{self._process.pid}/status")
+        lines = status.read_text().splitlines() if status.is_file() else []
+        return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
+
     def close(self) -> None:
         """Ends the process."""
         self._process.kill()
@@ -54,5 +63,5 @@ class Contender:
         try:
             self._pipe.send(what)
             return self._pipe.recv()
-        except (EOFError, BrokenPipeError) as error:
+        except (EOFError, ConnectionError) as error:
             raise Failed(f"{self.name} ended early:\n{self._log.read_text()[-2000:]}") from error

@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 def orders(names: Sequence[str], rounds: int) -> list[list[str]]:
-    """The order of each round: each name takes each place equally often, and goes before and behind each other.
+    """The order of each round: each name takes each place, and goes before each other, equally often.
 
     Example:
         >>> orders(["a", "b", "c"], 4)
-        [['a', 'b', 'c'], ['a', 'c', 'b'], ['b', 'c', 'a'], ['c', 'b', 'a']]
+        [['a', 'b', 'c'], ['a', 'c', 'b'], ['b', 'c', 'a'], ['b', 'a', 'c']]
     """
     turned = [[*names[i:], *names[:i]] for i in range(len(names))]
     both = [order for each in turned for order in (each, [each[0], *reversed(each[1:])])]

@@ -31,7 +31,7 @@ def defaults() -> list[pl.Callback]:
 def seconds(model: zoo.LatentVariableModel, monitors: Sequence[pl.Callback]) -> float:
     """How long a fit takes, validation included."""
     with tempfile.TemporaryDirectory() as folder:
-        quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+        quiet: Any = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
         trainer = pl.Trainer(
             max_epochs=EPOCHS, callbacks=list(monitors), logger=False, default_root_dir=folder, accelerator="cpu",
             num_sanity_val_steps=0, **quiet,

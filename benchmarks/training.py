@@ -37,7 +37,7 @@ class Loss:
 
 
 def check(losses: dict[str, Loss]) -> None:
-    """Refuses to time different work: at the same weights all losses agree to five of their standard errors, and to rounding.
+    """Refuses to time different work: at the same weights all losses agree to five standard errors and rounding.
 
     Raises:
         Disagreement: Two of them do not.
@@ -85,6 +85,6 @@ def _row(peer: Peer, task: Task, steps: dict[str, list[float]], reached: dict[st
         "contender": peer.name,
         "images/s": task.n / statistics.median(own),
         "of the floor": ratio(own, steps[FLOOR]),
-        "of zoo fit": ratio(own, steps[OURS]),
+        "of the zoo": ratio(own, steps[OURS]),
         "objective reached": f"{-reached[peer.name].mean:.1f}" if peer.name in reached else None,
     }

@@ -1,5 +1,6 @@
 """The floor: the matrix products of the steps and nothing else, at the speed of this moment."""
 
+import math
 import time
 
 import torch
@@ -7,6 +8,8 @@ import torch
 from benchmarks.floor import Layer
 from benchmarks.task import Task
 from benchmarks.turns import take_turns
+
+AT_ONCE = (16384, 4096, 2048, 1024, 512, 256)
 
 
 class Products:
@@ -37,52 +40,68 @@ class Products:
 
 
 class Step:
-    """All products of a step, in so many pieces.
+    """All products of a step, in pieces.
 
     Args:
         task: The task.
-        pieces: How many pieces the rows come in, where there are so many.
+        at_once: How many rows go through a layer at once, where there are more.
     """
 
-    def __init__(self, task: Task, pieces: int) -> None:
+    def __init__(self, task: Task, at_once: int) -> None:
         self.groups = []
         for rows in sorted({layer.rows for layer in task.layers()}):
-            n = max(1, min(pieces, rows // 64))
+            n = math.ceil(rows / at_once)
             group = [Products(layer, rows // n, task.device) for layer in task.layers() if layer.rows == rows]
             self.groups.append((n, group))
         self.device = task.device
 
-    def run(self, times: int) -> float:
-        """The seconds of so many steps."""
-        began = time.perf_counter()
-        for _ in range(times):
-            for n, group in self.groups:
-                for _ in range(n):
-                    self.once(group)
+    def run(self) -> None:
+        """One step."""
+        for n, group in self.groups:
+            for _ in range(n):
+                _once(group)
+
+    def seconds(self) -> float:
+        """How long a step takes, from the fastest of several pieces of each layer."""
+        return sum(n * min(self._seconds(group) for _ in range(9)) for n, group in self.groups)
+
+    def synchronise(self) -> None:
+        """Waits for the device."""
         if self.device == "cuda":
             torch.cuda.synchronize()
+
+    def _seconds(self, group: list[Products]) -> float:
+        self.synchronise()
+        began = time.perf_counter()
+        _once(group)
+        self.synchronise()
         return time.perf_counter() - began
 
-    @staticmethod
-    def once(group: list[Products]) -> None:
-        """Forward and backward."""
-        for layer in group:
-            layer.forward()
-        for layer in reversed(group):
-            layer.backward()
+
+def _once(group: list[Products]) -> None:
+    for layer in group:
+        layer.forward()
+    for layer in reversed(group):
+        layer.backward()
 
 
 def fastest(task: Task) -> Step:
-    """In as many pieces as are fastest here: many rows at once leave the cache."""
-    steps = [Step(task, pieces) for pieces in (1, 2, 4, 8, 16, 32)]
-    return min(steps, key=lambda step: min(step.run(3) for _ in range(5)))
+    """As many rows at once as are fastest here: too many leave the cache."""
+    steps = (Step(task, at_once) for at_once in AT_ONCE)
+    return min(steps, key=Step.seconds)
 
 
 def main() -> None:
     """Takes turns."""
     task = Task.given()
     step = fastest(task)
-    take_turns(lambda: step.run(task.n // task.batch), list)
+
+    def stretch() -> None:
+        for _ in range(task.n // task.batch):
+            step.run()
+        step.synchronise()
+
+    take_turns(stretch, list)
 
 
 if __name__ == "__main__":

@@ -34,15 +34,19 @@ def loss(objective: str, weights: Sequence[Tensor], x: Tensor, noise: Tensor) ->
 def bound(objective: str, weights: Sequence[Tensor], x: Tensor, noise: Tensor) -> Tensor:
     """Minus the ELBO with the KL term in closed form, or minus L_k, with noise (k, B, D)."""
     mean, log_std = perceptron(x, weights[:6]).chunk(2, -1)
-    std = log_std.exp()
-    z = mean + std * noise
-    logits = perceptron(z, weights[6:])
-    log_px = (x * logits - F.softplus(logits)).sum(-1)  # (k, B)
+    log_px, log_ratio = weigh(mean, log_std, weights[6:], x, noise)  # (k, B)
     if objective == "vae":
-        kl = 0.5 * (mean**2 + std**2 - 1).sum(-1) - log_std.sum(-1)
+        kl = 0.5 * (mean**2 + (2 * log_std).exp() - 1).sum(-1) - log_std.sum(-1)
         return (kl - log_px.mean(0)).mean()
-    log_ratio = (log_std + 0.5 * (noise**2 - z**2)).sum(-1)
     return (math.log(len(noise)) - (log_px + log_ratio).logsumexp(0)).mean()
+
+
+def weigh(mean: Tensor, log_std: Tensor, decoder: Sequence[Tensor], x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """log p(x|z), and log p(z) - log q(z|x), of draws that noise (k, B, D) makes, both (k, B)."""
+    z = mean + log_std.exp() * noise
+    logits = perceptron(z, decoder)
+    log_px = (x * logits - F.softplus(logits)).sum(-1)
+    return log_px, (log_std + 0.5 * (noise**2 - z**2)).sum(-1)
 
 
 def prior(weights: Sequence[Tensor], x: Tensor, noise: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""A hand-written step of torch, compiled as one graph: noise, forward, backward and Adam."""
+"""A hand-written step of torch, compiled as one graph: forward, backward and Adam.
+
+The noise is drawn before it, which is faster than within: what a compiled graph draws is not vectorised on a CPU.
+"""
 
 import torch
 from torch import Tensor
@@ -19,8 +22,7 @@ def main() -> None:
     count = torch.zeros((), device=task.device)
 
     @torch.compile(fullgraph=True)
-    def step(images: Tensor) -> None:
-        noise = torch.randn(task.noise_shape, device=task.device)
+    def step(images: Tensor, noise: Tensor) -> None:
         gradients = torch.func.grad(lambda weights: loss(task.objective, weights, images, noise))(weights)
         count.add_(1)
         rate, root = LR / (1 - BETA_1**count), (1 - BETA_2**count).sqrt()
@@ -31,7 +33,7 @@ def main() -> None:
 
     def epoch() -> None:
         for rows in torch.randperm(task.n, device=task.device).split(task.batch):
-            step(x[rows])
+            step(x[rows], torch.randn(task.noise_shape, device=task.device))
         weights[0][0, 0].item()  # waits for the device
 
     take_turns(epoch, lambda: losses(task, weights, x))
