@@ -6,6 +6,7 @@ from typing import Any
 from benchmarks.interleave import Interval
 
 Cell = str | float | Interval | None
+Row = dict[str, Cell]
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Table:
     """
 
     title: str
-    rows: list[dict[str, Cell]]
+    rows: list[Row]
     notes: list[str] = field(default_factory=list)
 
     def markdown(self) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
@@ -10,8 +10,10 @@ from benchmarks.contender import Contender
 from benchmarks.interleave import interleave, ratio
 from benchmarks.peers import FLOOR, OURS, TRAINERS, Peer
 from benchmarks.settings import Settings
-from benchmarks.table import Cell, Table
+from benchmarks.table import Row, Table
 from benchmarks.task import Task
+
+Turn = dict[str, float]
 
 
 class Disagreement(Exception):
@@ -36,13 +38,13 @@ class Loss:
         return Loss(statistics.fmean(losses), statistics.stdev(losses) / math.sqrt(len(losses)))
 
 
-def check(losses: dict[str, Loss]) -> None:
+def check(found: dict[str, Loss]) -> None:
     """Refuses to time different work: at the same weights all losses agree to five standard errors and rounding.
 
     Raises:
         Disagreement: Two of them do not.
     """
-    (first, expected), *others = losses.items()
+    (first, expected), *others = found.items()
     for name, loss in others:
         allowed = 5 * math.hypot(loss.se, expected.se) + 1e-4 * abs(expected.mean)
         if not abs(loss.mean - expected.mean) <= allowed:
@@ -55,36 +57,36 @@ def check(losses: dict[str, Loss]) -> None:
 def side_by_side(settings: Settings, title: str, task: Task, peers: Sequence[Peer] = TRAINERS) -> Table:
     """The table of a task, done by those of the peers that can."""
     able = [peer for peer in peers if task.objective in peer.objectives and task.device in peer.devices]
-    here = [peer for peer in able if peer.installed]
     with ExitStack() as stack:
         contenders = {
             peer.name: stack.enter_context(closing(Contender(peer.name, peer.module, task, **peer.options)))
-            for peer in here
+            for peer in able
+            if peer.installed
         }
-        check({name: Loss.of(each.losses()) for name, each in contenders.items() if name != FLOOR})
+        check(losses(contenders))
         turns = {name: each.turn for name, each in contenders.items()}
-        first = {name: turns[0] for name, turns in interleave(turns, 1).items()}
-        found = interleave(turns, settings.times)
-        reached = {name: Loss.of(each.losses()) for name, each in contenders.items() if name != FLOOR}
-    steps = {name: [turn["steps"] for turn in turns] for name, turns in found.items()}
-    rows = [_row(peer, task, steps, reached) for peer in here]
-    for row, peer in zip(rows, here, strict=True):
-        whole = statistics.median(turn["whole"] for turn in found[peer.name])
-        median = statistics.median(steps[peer.name])
-        row["with validation"] = task.n / whole if whole > 1.01 * median else None
-        row["compiled in, s"] = max(0.0, first[peer.name]["steps"] - median)
-    missing: list[dict[str, Cell]] = [
-        {"contender": peer.name, "images/s": "not installed"} for peer in able if peer not in here
-    ]
-    return Table(title, rows + missing)
+        warm_up, found = interleave(turns, 1), interleave(turns, settings.times)
+        reached = losses(contenders)
+    rows = [row(task, name, found, warm_up[name][0], reached) for name in found]
+    absent: list[Row] = [{"contender": peer.name, "images/s": "not installed"} for peer in able if not peer.installed]
+    return Table(title, rows + absent)
 
 
-def _row(peer: Peer, task: Task, steps: dict[str, list[float]], reached: dict[str, Loss]) -> dict[str, Cell]:
-    own = steps[peer.name]
+def losses(contenders: Mapping[str, Contender]) -> dict[str, Loss]:
+    """The loss of each contender but the floor, which has none."""
+    return {name: Loss.of(each.losses()) for name, each in contenders.items() if name != FLOOR}
+
+
+def row(task: Task, name: str, found: Mapping[str, list[Turn]], warm_up: Turn, reached: Mapping[str, Loss]) -> Row:
+    """The row of a contender: what validates is told with validation as well."""
+    steps = {each: [turn["steps"] for turn in turns] for each, turns in found.items()}
+    own, whole = statistics.median(steps[name]), statistics.median(turn["whole"] for turn in found[name])
     return {
-        "contender": peer.name,
-        "images/s": task.n / statistics.median(own),
-        "of the floor": ratio(own, steps[FLOOR]),
-        "of the zoo": ratio(own, steps[OURS]),
-        "objective reached": f"{-reached[peer.name].mean:.1f}" if peer.name in reached else None,
+        "contender": name,
+        "images/s": task.n / own,
+        "of the floor": ratio(steps[name], steps[FLOOR]),
+        "of the zoo": ratio(steps[name], steps[OURS]),
+        "with validation": task.n / whole if whole > own else None,
+        "objective reached": f"{-reached[name].mean:.1f}" if name in reached else None,
+        "warm-up, s": max(0.0, warm_up["steps"] - own),
     }

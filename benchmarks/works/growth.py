@@ -9,7 +9,7 @@ from benchmarks.exponents import exponent, exponents
 from benchmarks.interleave import interleave
 from benchmarks.peers import EVALUATORS, OURS, TRAINERS, Peer
 from benchmarks.settings import Settings
-from benchmarks.table import Cell, Table
+from benchmarks.table import Row, Table
 from benchmarks.task import Task
 
 
@@ -35,7 +35,7 @@ def run(settings: Settings) -> list[Table]:
     return [Table("Growth of the time, as the exponent of a power", rows)]
 
 
-def row(settings: Settings, peer: Peer, what: str, tasks: Mapping[int, Task]) -> dict[str, Cell]:
+def row(settings: Settings, peer: Peer, what: str, tasks: Mapping[int, Task]) -> Row:
     """The exponent of the time beside that of the products' operations."""
     sizes = [min(tasks), max(tasks)] if settings.quick else list(tasks)
     with ExitStack() as stack:

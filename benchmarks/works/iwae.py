@@ -15,7 +15,7 @@ def run(settings: Settings) -> list[Table]:
         side_by_side(
             settings,
             f"IWAE, k = {k}, batch {batch}",
-            Task("iwae", batch, k, settings.size(n, 5 * batch), settings.folder, device=settings.device),
+            Task("iwae", batch, k, settings.images(n, 5 * batch), settings.folder, device=settings.device),
         )
         for (k, batch), n in SIZES.items()
     ]

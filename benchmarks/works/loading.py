@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.interleave import interleave, ratio
 from benchmarks.settings import Settings
-from benchmarks.table import Table
+from benchmarks.table import Row, Table
 from datamodules import ArrayImages, Binary, Dynamic, Pixels
 
 BATCH = 100
@@ -35,7 +34,7 @@ def run(settings: Settings) -> list[Table]:
     turns = {name: timed(epoch) for name, epoch in epochs.items()}
     interleave(turns, 1)
     seconds = interleave(turns, settings.times)
-    rows: list[dict[str, Any]] = [
+    rows: list[Row] = [
         {
             "contender": name,
             "of the floor": ratio(own, seconds[floor]),

@@ -6,7 +6,7 @@ from contextlib import closing
 from benchmarks.contender import Contender
 from benchmarks.peers import EVALUATORS, FLOOR, OURS, TRAINERS, Peer
 from benchmarks.settings import Settings
-from benchmarks.table import Cell, Table
+from benchmarks.table import Row, Table
 from benchmarks.task import Task
 
 
@@ -20,7 +20,7 @@ def training(settings: Settings) -> Table:
     task = Task("vae", 100, 1, settings.size(40_000), settings.folder, device=settings.device)
     peers = [peer for peer in TRAINERS if peer.installed and "vae" in peer.objectives and peer.name != FLOOR]
     peaks = {peer.name: peak(peer, task) for peer in peers if settings.device in peer.devices}
-    rows: list[dict[str, Cell]] = [
+    rows: list[Row] = [
         {"contender": name, "MiB": own, "of the zoo's": own / peaks[OURS]} for name, own in peaks.items()
     ]
     return Table("Peak memory of training a VAE, batch 100", rows)
@@ -29,7 +29,7 @@ def training(settings: Settings) -> Table:
 def estimating(settings: Settings) -> Table:
     """L_k of one batch of the zoo, over k and over the images of it."""
     zoo = next(peer for peer in EVALUATORS if peer.name == OURS)
-    rows: list[dict[str, Cell]] = []
+    rows: list[Row] = []
     for k, n in ((100, 20), (1000, 20), (5000, 20), (1000, 100)):
         task = Task("log_likelihood", n, settings.size(k), n, settings.folder, device=settings.device)
         rows.append({"work": f"zoo: L_{task.k} of {n} images", "MiB": peak(zoo, task)})

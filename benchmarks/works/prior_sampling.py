@@ -8,5 +8,5 @@ from benchmarks.training import side_by_side
 
 def run(settings: Settings) -> list[Table]:
     """The table."""
-    task = Task("prior", 100, 10_000, settings.size(600, 200), settings.folder, device=settings.device)
+    task = Task("prior", 100, 10_000, settings.images(600, 200), settings.folder, device=settings.device)
     return [side_by_side(settings, "Prior sampling, k = 10,000 shared by a batch of 100", task)]

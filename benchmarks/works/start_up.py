@@ -5,11 +5,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from benchmarks.interleave import interleave, ratio
 from benchmarks.settings import Settings
-from benchmarks.table import Table
+from benchmarks.table import Row, Table
 
 OF = "import pytorch_lightning"
 COMMANDS = {
@@ -26,7 +25,7 @@ def run(settings: Settings) -> list[Table]:
     turns = {name: timed([sys.executable, *options]) for name, options in COMMANDS.items()}
     interleave(turns, 1)
     seconds = interleave(turns, settings.times)
-    rows: list[dict[str, Any]] = [
+    rows: list[Row] = [
         {"command": name, "time over that of import pytorch_lightning": ratio(seconds[OF], own)}
         for name, own in seconds.items()
     ]

@@ -15,7 +15,7 @@ def run(settings: Settings) -> list[Table]:
         side_by_side(
             settings,
             f"VAE, batch {batch}",
-            Task("vae", batch, 1, settings.size(n), settings.folder, device=settings.device),
+            Task("vae", batch, 1, settings.images(n), settings.folder, device=settings.device),
         )
         for batch, n in SIZES.items()
     ]
