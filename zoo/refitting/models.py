@@ -22,10 +22,10 @@ Trained = Callable[[], LatentVariableModel] | str
 class Refit(LatentVariableModel):
     """A trained model with a new encoder: p(x|z) and p(z) stay as they are, to the bit, and q(z|x) is learned.
 
-    It tells what a decoder is worth from what its encoder makes of it: Wu et al. 2017, https://arxiv.org/abs/1611.04273,
-    and Cremer, Li and Duvenaud 2018, https://arxiv.org/abs/1801.03558. A model without an encoder gets its first. The
-    trained model is kept whole as `trained`, in evaluation mode, and none of its parameters has a gradient, so that an
-    optimiser and default DDP see those of the encoder alone.
+    It tells what a decoder is worth from what its own encoder makes of it: Cremer, Li and Duvenaud 2018,
+    https://arxiv.org/abs/1801.03558. A model without an encoder gets its first. The trained model is kept whole as
+    `trained`, in evaluation mode, and none of its parameters has a gradient, so that an optimiser and default DDP see
+    those of the encoder alone.
 
     What it learns by is the other base of its class. One for an objective of your own is a line:
     ``class RefitMine(Refit, Mine): ...``.
@@ -93,6 +93,7 @@ class FrozenPrior(Prior):
     """
 
     reparameterised = False
+    _model: LatentVariableModel
 
     def __init__(self, model: LatentVariableModel) -> None:
         super().__init__(model.latent_dim, model.x_shape)

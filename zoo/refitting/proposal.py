@@ -45,11 +45,6 @@ class RefittedEncoder(Proposal):
         self.refit, self.epochs, self.seed = refit, epochs, seed
         self._fitted: Refit | None = None
 
-    @property
-    def name(self) -> str:
-        """One word for it."""
-        return "refitted_encoder"
-
     def fit(self, model: LatentVariableModel, data: Any) -> None:
         """Trains the encoder."""
         self._fitted = refit_encoder(model, data, self.refit, self.epochs, self.seed)

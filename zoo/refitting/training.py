@@ -69,22 +69,28 @@ def _train(model: Refit, data: Any, epochs: int, seed: int) -> None:
         raise ZooError("refit_encoder has a schedule of its own: leave scheduler out, or train a Refit with a Trainer.")
     falling = CosineAnnealingLR(optimizer, epochs)
     for epoch in range(epochs):
-        before = model.steps_trained
-        for x in _epoch(data, epoch, seed):
-            x = x.to(model.device, model.dtype, copy=True)  # a tensor of inference mode would have no gradient
-            if model.steps_trained == before:  # at every step it would cost as much as the optimiser
-                model.check(x)
-            seed_step(seed, model.steps_trained)
-            loss = -model.objective(model.draw(x)).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            model.steps_trained += 1
-        if model.steps_trained == before:
+        losses = [_step(model, optimizer, x, seed) for x in _epoch(data, epoch, seed)]
+        if not losses:
             raise ZooError("the data gave no batch in an epoch: pass a data module, a DataLoader or a list of batches.")
-        if not loss.isfinite():
-            raise ZooError(f"the objective is {-loss:.3g} after {model.steps_trained} steps: lower the learning rate.")
+        if not losses[-1].isfinite():
+            raise ZooError(
+                f"the objective is {-losses[-1]:.3g} after {model.steps_trained} steps: lower the learning rate, as by "
+                "functools.partial(FusedAdam, lr=1e-4) for the optimizer."
+            )
         falling.step()
+
+
+def _step(model: Refit, optimizer: torch.optim.Optimizer, x: Tensor, seed: int) -> Tensor:
+    """One step of the encoder, whose noise is a function of the seed and the step; its loss."""
+    x = x.clone().to(model.device).to(model.dtype)  # a tensor of inference mode would have no gradient
+    model.check(x)
+    seed_step(seed, model.steps_trained)
+    loss = -model.objective(model.draw(x)).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    model.steps_trained += 1
+    return loss.detach()
 
 
 def _epoch(data: Any, epoch: int, seed: int) -> Iterator[Tensor]:
