@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from datamodules.errors import DataError
 from datamodules.packed_images import PackedImages
@@ -142,5 +142,7 @@ def _read(path: Path) -> Image.Image:
         image = Image.open(io.BytesIO(path.read_bytes()))
         image.load()
     except Exception as error:  # of a damaged file Pillow's readers raise whatever comes
-        raise DataError(f"{path} cannot be read as an image ({error}); mend it or take it away.") from None
+        # Pillow names what it was given, which is no file here.
+        why = "no format that is known" if isinstance(error, UnidentifiedImageError) else error
+        raise DataError(f"{path} cannot be read as an image ({why}); mend it or take it away.") from None
     return image

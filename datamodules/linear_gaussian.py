@@ -82,6 +82,11 @@ class LinearGaussian(ImageDataModule):
         self.W = normal(x_dim, latent_dim)
         self.mu = normal(x_dim)
 
+    @property
+    def pixels_name(self) -> str:
+        """What the examples hold, which are no images."""
+        return "real"
+
     def load(self) -> Splits:
         """Draws the examples."""
         (x_dim, latent_dim), noise = self.W.shape, math.sqrt(self.noise_variance)

@@ -101,7 +101,7 @@ def test_the_mean_is_that_of_the_training_pixels(pixels: Any) -> None:
 
 def test_a_data_module_describes_itself() -> None:
     assert Toy(pixels=Dynamic()).description == "Toy, dynamic pixels, 11/5/7"
-    assert LinearGaussian().description == "LinearGaussian, grey pixels, 1000/201/203"
+    assert LinearGaussian().description == "LinearGaussian, real pixels, 1000/201/203"
 
 
 def test_training_batches_need_a_setup() -> None:

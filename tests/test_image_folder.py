@@ -241,7 +241,7 @@ def test_with_size_and_channels_given_no_picture_is_read_before_it_is_needed(roo
     (root / "a.png").write_bytes(b"garbage")
     data = ImageFolder(root, size=(7, 5), grey=False)
     assert data.x_shape == (3, 7, 5)
-    with pytest.raises(DataError, match=r"a\.png cannot be read"):
+    with pytest.raises(DataError, match=r"a\.png cannot be read as an image \(no format that is known\)"):
         data.prepare_data()
 
 
