@@ -99,6 +99,16 @@ class LogLikelihood(Monitor):
             check_counts(n_images=n_images)
         self.n_images, self.proposal = n_images, proposal
 
+    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        """Refuses what would be refused at the first validation, after an epoch.
+
+        Raises:
+            ZooError: There are two monitors of the same names, or the proposal does not go with the model.
+        """
+        super().setup(trainer, pl_module, stage)
+        if self.proposal is not None:
+            self.proposal.check(pl_module)
+
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begins anew, perhaps with a sample of the images."""
         self._ks, self._sampling = self.ks["val"], self.n_images is not None

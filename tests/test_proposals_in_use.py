@@ -204,7 +204,7 @@ def test_the_command_line_and_a_configuration_name_it(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("--log_likelihood.proposal=Widend", "there is no proposal 'Widend'; there is Defensive, Refitted, Widened"),
+        ("--log_likelihood.proposal=Widend", "there is no proposal 'Widend'; there are Defensive, Refitted, Widened"),
         ("--log_likelihood.proposal=Widened --log_likelihood.proposal.scale=-1", "scale is -1.0, where a positive"),
     ],
 )
@@ -218,6 +218,15 @@ def test_the_command_line_refuses_in_a_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert sentence in refused(FIT + options, capsys)
+
+
+def test_a_proposal_that_returns_no_distribution_is_refused() -> None:
+    class Mean(Proposal):
+        def __call__(self, model: LatentVariableModel, x: Tensor) -> Tensor:  # pyright: ignore
+            return model.encode(x).mean
+
+    with pytest.raises(ZooError, match="Mean returned a Tensor, where a distribution of z was expected"):
+        small_model("bernoulli").log_weights(small_x(), 3, proposal=Mean())
 
 
 def test_a_proposal_of_ones_own_is_named_by_its_class(tmp_path: Path) -> None:

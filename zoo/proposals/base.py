@@ -1,7 +1,7 @@
 """What a proposal is: what z is drawn from to estimate log p(x)."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -29,17 +29,6 @@ class Proposing(Protocol):
         ...
 
 
-def posterior(model: Proposing, x: Tensor) -> Distribution:
-    """q(z|x) of a model that has an encoder.
-
-    Raises:
-        ZooError: It has none.
-    """
-    if not model.has_encoder:
-        raise ZooError(f"{type(model).__name__} has no encoder whose q(z|x) could be changed: take Refitted.")
-    return model.own_proposal(x)
-
-
 class Proposal(ABC):
     r"""From a model and examples to r(z|x), which z is drawn from in place of q(z|x).
 
@@ -65,6 +54,18 @@ class Proposal(ABC):
 
         `LogLikelihood` asks for it before each split that it watches.
         """
+
+    changes_posterior: ClassVar[bool] = False
+    """Whether it is made of q(z|x), which a model without an encoder has none of."""
+
+    def check(self, model: Proposing) -> None:
+        """Refuses a model that it does not go with, before anything is drawn.
+
+        Raises:
+            ZooError: There is no encoder whose q(z|x) it could change.
+        """
+        if self.changes_posterior and not model.has_encoder:
+            raise ZooError(f"{type(model).__name__} has no encoder whose q(z|x) could be changed: take Refitted.")
 
     @abstractmethod
     def __call__(self, model: Proposing, x: Tensor) -> Distribution:

@@ -8,7 +8,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution
 
 from zoo.errors import ZooError
-from zoo.proposals.base import Proposal, Proposing, posterior
+from zoo.proposals.base import Proposal, Proposing
 
 
 class Defensive(Proposal):
@@ -32,6 +32,8 @@ class Defensive(Proposal):
         torch.Size([5, 7, 3])
     """
 
+    changes_posterior = True
+
     def __init__(self, weight: float = 0.1) -> None:
         if not 0 < weight < 1:
             raise ZooError(f"weight is {weight}, where a number between 0 and 1 was expected, as 0.1.")
@@ -39,7 +41,8 @@ class Defensive(Proposal):
 
     def __call__(self, model: Proposing, x: Tensor) -> "DefensiveMixture":
         """Mixes q(z|x) with p(z)."""
-        return DefensiveMixture(posterior(model, x), model.prior(model.encode), self.weight)
+        self.check(model)
+        return DefensiveMixture(model.own_proposal(x), model.prior(model.encode), self.weight)
 
 
 class DefensiveMixture(Distribution):

@@ -7,7 +7,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal
 
 from zoo.distributions import diagonal_normal
 from zoo.errors import ZooError
-from zoo.proposals.base import Proposal, Proposing, posterior
+from zoo.proposals.base import Proposal, Proposing
 
 
 class Widened(Proposal):
@@ -31,6 +31,8 @@ class Widened(Proposal):
         tensor(2., grad_fn=<MeanBackward0>)
     """
 
+    changes_posterior = True
+
     def __init__(self, scale: float = 1.1) -> None:
         if not 0 < scale < math.inf:
             raise ZooError(f"scale is {scale}, where a positive number was expected, as 1.1.")
@@ -38,7 +40,8 @@ class Widened(Proposal):
 
     def __call__(self, model: Proposing, x: Tensor) -> Independent | MultivariateNormal:
         """Widens q(z|x)."""
-        q = posterior(model, x)
+        self.check(model)
+        q = model.own_proposal(x)
         if isinstance(q, MultivariateNormal):
             return MultivariateNormal(q.mean, scale_tril=self.scale * q.scale_tril, validate_args=False)
         if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
