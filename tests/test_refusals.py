@@ -72,6 +72,16 @@ REFUSED = {
     "fit --seed_everything=-1": (1, "--seed_everything is out of range"),
     "fit --keep_last.every_minutes=-1": (1, "0 or more was expected"),
     "test --ckpt_path .": (1, "give the path of a file"),
+    "fit --trainer.limit_test_batches=0": (1, "--trainer.limit_test_batches is 0, which leaves nothing to test"),
+    "fit --model.kl_weight=nan": (2, "kl_weight is nan, where a finite number was expected"),
+    "fit --model=PriorSampling --log_likelihood.proposal=Widened --test_after_fit=no --trainer.limit_val_batches=0": (
+        1,
+        "PriorSampling has no encoder whose q(z|x) could be changed",
+    ),
+    "fit --data=LinearGaussian --model=GaussianVAE --model.scheduler=StepLR --model.scheduler.step_size=0": (
+        1,
+        "StepLR divides by zero",
+    ),
     "fight": (2, "there is no subcommand 'fight'; there are fit, validate, test, predict. Did you mean fit?"),
     "": (2, "a subcommand is missing"),
 }

@@ -172,6 +172,19 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         loops = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
         self._loader_states = loops.get("combined_loader", [])
 
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Takes a step of the schedule.
+
+        Raises:
+            ZooError: Its options are such that it divides by zero, as StepLR with a step_size of 0 does.
+        """
+        try:
+            super().lr_scheduler_step(scheduler, metric)
+        except ZeroDivisionError as error:
+            raise ZooError(
+                f"{type(scheduler).__name__} divides by zero ({error}): give it another length of its steps."
+            ) from error
+
     @final
     def on_train_end(self) -> None:
         """Remembers the steps, for what is asked of the model after training."""

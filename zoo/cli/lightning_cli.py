@@ -142,9 +142,16 @@ class ZooCLI(LightningCLI):
             raise ZooError(f"--seed_everything is out of range: {error}.") from error
 
     def after_instantiate_classes(self) -> None:
-        """Refuses data of another shape than a checkpoint's."""
+        """Refuses data of another shape than a checkpoint's, and a test of nothing."""
+        config = self.config[self.subcommand]
+        tests = self.subcommand == "test" or (self.subcommand == "fit" and config.test_after_fit)
+        if tests and self.trainer.limit_test_batches == 0:  # pyright: ignore[reportAttributeAccessIssue]
+            raise ZooError(
+                "--trainer.limit_test_batches is 0, which leaves nothing to test: give at least 1, or fit with "
+                "--test_after_fit=false."
+            )
         shape = getattr(self.datamodule, "x_shape", None)
-        if self.config[self.subcommand].ckpt_path and shape is not None and tuple(shape) != tuple(self._x_shape):
+        if config.ckpt_path and shape is not None and tuple(shape) != tuple(self._x_shape):
             raise ZooError(
                 f"the checkpoint's model was made for examples of shape {self._x_shape}, and the data have {shape}."
             )

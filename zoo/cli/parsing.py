@@ -83,7 +83,10 @@ class ZooParser(LightningArgumentParser):
         wanted = [_WORDS.get(kind, kind) or (choices and f"one of {choices}") or rest for kind, choices, rest in kinds]
         if not match or not wanted:
             return None
-        return f"{key} is {match[1] or match[2]}, where {' or '.join(wanted)} was expected."
+        value = match[1] or match[2]
+        if value.strip("+-.").lower() in ("nan", "inf", "infinity"):
+            wanted = ["a finite number"]
+        return f"{key} is {value}, where {' or '.join(wanted)} was expected."
 
     def _classes(self, key: str) -> list[str]:
         hints = [action._typehint for action in self._actions if action.dest == key]  # pyright: ignore
