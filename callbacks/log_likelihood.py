@@ -53,7 +53,7 @@ class LogLikelihood(Monitor):
     The same model gives the same numbers whatever the batch size and the number of ranks. Where z is not drawn from
     q(z|x), all names say from what: `log_likelihood_widened_proposal`, `ess_widened_proposal` and so on. So do those of
     a model without an encoder, which draws from its prior: `log_likelihood_prior_proposal` is far below log p(x) and
-    must not be compared with the others.
+    must not be compared with the others. A proposal that is trained, as `RefittedEncoder`, is so before each split.
 
     Where they are defined, for a probability of pixels or a density of dequantised ones, it gives bits per dimension.
 
