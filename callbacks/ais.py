@@ -25,9 +25,9 @@ COLUMNS = ("log_likelihood", "error", "ess", "acceptance")
 """What is gathered of each image."""
 
 DOUBTFUL = (
-    "note: AIS{whose} is not to be trusted for {doubtful} of {n} images: their chains leave an error above {error} nats, "
-    "or one alone says none, or fewer than {acceptance:.0%} of the trajectories were taken. Take more temperatures, or "
-    "more chains."
+    "note: AIS{whose} is not to be trusted for {doubtful} of {n} images: their chains leave errors above {error} nat, "
+    "or one chain alone says none, or fewer than {acceptance:.0%} of the trajectories were taken. Take more "
+    "temperatures, or more chains."
 )
 
 

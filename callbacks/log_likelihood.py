@@ -26,7 +26,7 @@ from zoo.measures.importance import (
 from zoo.metrics import BottomK, Examples
 from zoo.noise import fingerprint
 from zoo.objectives import logmeanexp
-from zoo.proposals import Proposal
+from zoo.proposals import Proposal, check_proposal
 
 DIAGNOSTICS = ("ess", "khat")
 """What is known of the weights of an image, and logged as quantiles over images."""
@@ -93,8 +93,7 @@ class LogLikelihood(Monitor):
             "val": test_ks if val_k is None else _sorted("val_k", val_k),
             "test": test_ks,
         }
-        if proposal is not None and not isinstance(proposal, Proposal):
-            raise ZooError(f"proposal is {proposal!r}, where a proposal was expected, as Refitted() with its brackets.")
+        check_proposal(proposal)
         if n_images is not None:
             check_counts(n_images=n_images)
         self.n_images, self.proposal = n_images, proposal

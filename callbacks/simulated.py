@@ -15,7 +15,7 @@ from zoo.checks import check_counts
 from zoo.draw import Draw
 from zoo.estimators import Bounds, Simulated, simulate
 from zoo.metrics import Examples
-from zoo.proposals import Proposal
+from zoo.proposals import Proposal, check_proposal
 
 LARGEST_GAP = 0.5
 """The gap in nats above which a test ends with a sentence."""
@@ -41,6 +41,7 @@ class OnSimulated(Monitor):
     ) -> None:
         super().__init__(stages, every_n_epochs)
         check_counts(n_images=n_images)
+        check_proposal(proposal)
         self.n_images, self.proposal = n_images, proposal
 
     @abstractmethod

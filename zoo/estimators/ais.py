@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from zoo.checks import check_counts
-from zoo.errors import ZooError
 from zoo.estimators.annealing import (
     Annealable,
     Annealing,
@@ -23,7 +22,7 @@ from zoo.estimators.kept import Kept
 from zoo.estimators.streaming import evaluating
 from zoo.estimators.weights import AnnealedWeights
 from zoo.noise import mix
-from zoo.proposals import Proposal
+from zoo.proposals import Proposal, check_proposal
 
 TUNING, FORWARD, REVERSE = 2, 3, 4
 """The seeds of the noise of three kinds of runs; that of an estimate by draws is 0, that of a refit 1."""
@@ -61,7 +60,7 @@ class AnnealedImportanceSampling:
         seed: The seed of the noise.
 
     Raises:
-        ZooError: A count is below 1.
+        ZooError: A count is below 1, or proposal is none.
 
     Example:
         >>> import zoo
@@ -80,10 +79,7 @@ class AnnealedImportanceSampling:
         seed: int = 0,
     ) -> None:
         check_counts(n_temperatures=n_temperatures, n_chains=n_chains, n_leapfrog=n_leapfrog)
-        if proposal is not None and not isinstance(proposal, Proposal):
-            raise ZooError(
-                f"proposal is {proposal!r}, where a proposal was expected, as Amortised() with its brackets."
-            )
+        check_proposal(proposal)
         self.n_temperatures, self.n_chains, self.n_leapfrog = n_temperatures, n_chains, n_leapfrog
         self.proposal, self.seed = proposal, seed
         self.schedule = sigmoidal_schedule(n_temperatures)

@@ -8,14 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Size, Tensor
 
-from zoo.estimators.hmc import Point, transition
+from zoo.estimators.hmc import Chance, Point, transition
+from zoo.networks import full_precision
 from zoo.noise import ExampleNoise, fingerprint, mix
 from zoo.proposals import Proposal, Proposing
 
 ACCEPTANCE = 0.65
 """The share of trajectories that step sizes are tuned to, as in Wu et al. 2017."""
 
-GAIN = 0.3
+GAIN = 1.0
 """By how much the logarithm of a step size follows the acceptance while it is tuned, from a temperature to the next."""
 
 
@@ -71,8 +72,8 @@ class Annealing:
         """Draws of p_0, (C, B, D)."""
         with ExampleNoise(self.keys, seed=seed):
             if self._start is None:
-                return self._prior.sample(Size([n_chains, len(self._x)]))
-            return self._start.rsample(Size([n_chains]))
+                return full_precision(self._prior.sample(Size([n_chains, len(self._x)])))
+            return full_precision(self._start.rsample(Size([n_chains])))
 
     def at(self, z: Tensor) -> Point:
         """What the densities are at z (C, B, D): one pass through the decoder, and back."""
@@ -137,7 +138,8 @@ def anneal(
         log_w += (b[t] - b[t - 1]) * point.log_ratio.double()
         step = run.log_steps[t - 1].exp()[:, None] * path.unit  # (B, D)
         with ExampleNoise(path.keys, seed=mix(seed, t)):
-            point, acceptance = transition(path.at, point, b[t], step, n_leapfrog)
+            chance = Chance.like(point.z)
+        point, acceptance = transition(path.at, point, b[t], step, n_leapfrog, chance)
         run.acceptance[t - 1] = acceptance.mean(0)
         run.log_steps[t:] += gain * (run.acceptance[t - 1] - ACCEPTANCE)
         tick()

@@ -73,7 +73,27 @@ def leapfrog(at: Locate, point: Point, velocity: Tensor, b: float, step: Tensor,
     return point, velocity
 
 
-def transition(at: Locate, point: Point, b: float, step: Tensor, n_steps: int) -> tuple[Point, Tensor]:
+class Chance(NamedTuple):
+    """All that is left to chance in one trajectory of each chain.
+
+    Args:
+        velocity: Standard normal, (C, B, D).
+        jitter: Uniform between 0 and 1, (C, B).
+        threshold: The same.
+    """
+
+    velocity: Tensor
+    jitter: Tensor
+    threshold: Tensor
+
+    @classmethod
+    def like(cls, z: Tensor) -> "Chance":
+        """Draws it for chains at z (C, B, D)."""
+        velocity = torch.randn_like(z)
+        return cls(velocity, *torch.rand(*z.shape[:2], 2, dtype=z.dtype, device=z.device).unbind(-1))
+
+
+def transition(at: Locate, point: Point, b: float, step: Tensor, n_steps: int, chance: Chance) -> tuple[Point, Tensor]:
     r"""Moves each chain by one trajectory, from a velocity that is drawn anew, in a way that keeps :math:`p_b`.
 
     The end of the trajectory is taken with probability min(1, e^−ΔH), and its beginning where it is not: Neal 2011,
@@ -87,16 +107,16 @@ def transition(at: Locate, point: Point, b: float, step: Tensor, n_steps: int) -
         b: The inverse temperature.
         step: The step size of each dimension, which broadcasts against (C, B, D).
         n_steps: The number of leapfrog steps.
+        chance: What is drawn for it.
 
     Returns:
         Where the chains stand after it, and the probability of each end to be taken, (C, B).
     """
-    velocity = torch.randn_like(point.z)
-    jitter, threshold = torch.rand(*point.log_start.shape, 2).to(point.z).unbind(-1)
-    end, after = leapfrog(at, point, velocity, b, (0.8 + 0.4 * jitter[..., None]) * step, n_steps)
-    kinetic = 0.5 * (velocity.square() - after.square()).sum(-1)
+    step = (0.8 + 0.4 * chance.jitter[..., None]) * step
+    end, velocity = leapfrog(at, point, chance.velocity, b, step, n_steps)
+    kinetic = 0.5 * (chance.velocity.square() - velocity.square()).sum(-1)
     log_odds = end.log_density(b) - point.log_density(b) + kinetic  # nan where it diverged
-    taken = threshold.log() < log_odds  # (C, B)
+    taken = chance.threshold.log() < log_odds  # (C, B)
     moved = (
         torch.where(taken if new.ndim == 2 else taken[..., None], new, old) for new, old in zip(end, point, strict=True)
     )

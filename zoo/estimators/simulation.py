@@ -1,7 +1,7 @@
 """Data that a model makes, of which a draw of the posterior is known, and bounds of their log p(x)."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Size, Tensor, nn
@@ -10,6 +10,7 @@ from torch.random import fork_rng
 
 from zoo.checks import check_counts
 from zoo.estimators.streaming import evaluating
+from zoo.networks import full_precision
 from zoo.noise import mix, seed_step
 from zoo.proposals import Proposing
 
@@ -20,7 +21,10 @@ SIMULATION = 5
 class Simulating(Proposing, Protocol):
     """A model, as what simulates its data sees it."""
 
-    dtype: torch.dtype
+    @property
+    def dtype(self) -> Any:
+        """That of its weights, and of its data."""
+        ...
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z)."""
@@ -57,7 +61,7 @@ def simulate(model: Simulating, n: int, seed: int = 0) -> Simulated:
     with torch.inference_mode(False), evaluating(cast(nn.Module, model)), fork_rng():
         seed_step(mix(SIMULATION, seed))
         z = model.prior(model.encode).sample(Size([n]))
-        return Simulated(model.decode(z).sample().to(model.dtype), z)
+        return Simulated(model.decode(z).sample().to(model.dtype), full_precision(z))
 
 
 @dataclass(frozen=True)

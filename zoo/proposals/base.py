@@ -29,6 +29,16 @@ class Proposing(Protocol):
         ...
 
 
+def check_proposal(proposal: object) -> None:
+    """Refuses what is neither a proposal nor None, as the class of one.
+
+    Raises:
+        ZooError: It is neither.
+    """
+    if proposal is not None and not isinstance(proposal, Proposal):
+        raise ZooError(f"proposal is {proposal!r}, where a proposal was expected, as Refitted() with its brackets.")
+
+
 class Proposal(ABC):
     r"""From a model and examples to r(z|x), which z is drawn from in place of q(z|x).
 
