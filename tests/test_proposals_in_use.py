@@ -205,30 +205,6 @@ def test_the_command_line_and_a_configuration_name_it(
     ("options", "sentence"),
     [
         ("--log_likelihood.proposal=Widend", "there is no proposal 'Widend'; there are "),
-        ("--log_likelihood.proposal=Widened --log_likelihood.proposal.scale=2", "widened"),
-        ("--log_likelihood.proposal Defensive --log_likelihood.proposal.weight=0.2", "defensive"),
-        ("--config more.yaml", "refitted"),
-    ],
-)
-def test_the_command_line_and_a_configuration_name_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_place: None, options: str, name: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("more.yaml").write_text("log_likelihood: {proposal: {class_path: Refitted, init_args: {steps: 2}}}")
-    main((FIT + options).split())
-    (path,) = Path("runs").glob("*/1/metrics.json")
-    found = json.loads(path.read_text())["test"]
-    assert f"log_likelihood_{name}_proposal/5" in found and "log_likelihood/5" not in found
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ("--log_likelihood.proposal=Widend", "there is no proposal 'Widend'; there are Defensive, Refitted, Widened"),
-        (
-            "--log_likelihood.proposal=Widend",
-            "'Widend'; there is Defensive, Refitted, RefittedEncoder, Widened (",
-        ),
         ("--log_likelihood.proposal=Widened --log_likelihood.proposal.scale=-1", "scale is -1.0, where a positive"),
     ],
 )
