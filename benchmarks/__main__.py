@@ -79,6 +79,7 @@ def measured(works: Iterable[str], settings: Settings) -> Iterator[Table]:
 
     material.write(Path(settings.folder))
     for name in works:
+        print(f"measuring {WORKS[name]} ...", file=sys.stderr, flush=True)
         yield from import_module(f"benchmarks.works.{name}").run(settings)
 
 
