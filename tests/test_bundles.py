@@ -60,7 +60,7 @@ def test_bundles_change_no_bit_and_no_counter(tmp_path: Path, name: str, n_steps
         {"precision": "bf16-mixed"},
         {"overfit_batches": 2},
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else None,
 )
 def test_they_follow_the_trainers_settings(tmp_path: Path, options: dict[str, Any]) -> None:
     make = partial(small_model, "iwae")
@@ -102,7 +102,7 @@ def test_hooks_hear_of_few_steps(tmp_path: Path) -> None:
         ({}, [Impatient()], "Impatient watches each of them"),
         ({}, [KeepLast(every_minutes=0)], "KeepLast watches each of them"),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else None,
 )
 def test_what_watches_each_step_is_named_and_gets_each_step(
     tmp_path: Path, capsys: Any, options: dict[str, Any], callbacks: list[pl.Callback], reason: str
