@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from zoo.cli import main
 from zoo.cli.sentences import known_cause
 
 TWO = ("--trainer.devices=2", "--trainer.accelerator=cpu")
@@ -53,13 +52,13 @@ def numbers(folder: Path, run: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("strategy", ["ddp", pytest.param("ddp_spawn", marks=pytest.mark.slow)])
-def test_two_processes_test_as_one_does(tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_test_as_one_does(tmp_path: Path, strategy: str) -> None:
     trained = zoo(tmp_path, "fit", *RUN, *TWO, f"--trainer.strategy={strategy}", "--data.batch_size=31")
     assert trained.returncode == 0, trained.stderr
     assert len(list((tmp_path / "runs/gaussianvae-lineargaussian").iterdir())) == 1
     assert trained.stdout.count("test split, in nats an example") == 1  # the second process is silent
-    monkeypatch.chdir(tmp_path)
-    main(["test", *RUN, "--ckpt_path=best", "--data.eval_batch_size=17"])  # here, where torch is imported already
+    tested = zoo(tmp_path, "test", *RUN, "--ckpt_path=best", "--data.eval_batch_size=17")
+    assert tested.returncode == 0, tested.stderr
     two, one = numbers(tmp_path, 1), numbers(tmp_path, 2)
     assert {"elbo", "kl/se", "log_likelihood/30", "log_likelihood_cut/5", "ess/median", "active_units"} < one.keys()
     assert two == pytest.approx(one, rel=0, abs=1e-10)
