@@ -13,6 +13,7 @@ from callbacks.monitor import Monitor, Stage
 from callbacks.samples import check_share
 from zoo.checks import check_counts
 from zoo.draw import Draw
+from zoo.errors import ZooError
 from zoo.estimators import AnnealedImportanceSampling, standard_error
 from zoo.metrics import BottomK, Examples
 from zoo.noise import fingerprint
@@ -72,6 +73,7 @@ class AIS(Monitor):
         every_n_epochs: int | None = 1,
     ) -> None:
         super().__init__(stages, every_n_epochs)
+        check_file(file, self.stages)
         counts = {"n_images": n_images, "batch_size": batch_size}
         check_counts(**{name: count for name, count in counts.items() if count is not None})
         self.estimator = AnnealedImportanceSampling(n_temperatures, n_chains, n_leapfrog, proposal)
@@ -81,6 +83,8 @@ class AIS(Monitor):
         """Refuses a sample that leaves a rank without an image."""
         super().setup(trainer, pl_module, stage)
         check_share(self.n_images, trainer)
+        if self.estimator.proposal is not None:
+            self.estimator.proposal.check(pl_module)
 
     def metrics(self, model: Any) -> list[Metric]:
         """The images, and what is known of each."""
@@ -93,7 +97,11 @@ class AIS(Monitor):
 
     def compute(self, model: Any) -> dict[str, Tensor]:
         """Anneals this rank's share of the images, and joins what all ranks found."""
-        x = self._sample.compute()[self._rank :: self._ranks]
+        if self.estimator.proposal is not None:
+            self.estimator.proposal.fit(model, self.data)
+        x = self._sample.compute()
+        check_share(len(x), model.trainer)  # the same on all ranks
+        x = x[self._rank :: self._ranks]
         found = self.estimator(model, x, **options(model.trainer, self.file, self.batch_size))
         self._examples.update({name: getattr(found, name) for name in COLUMNS})
         each = {name: column.reshape(-1) for name, column in self._examples.compute().items()}  # (N,), also for one
@@ -111,6 +119,16 @@ class AIS(Monitor):
     def names(self, model: Any) -> str:
         """What the chains start from, in one word, which all names carry; none for the prior."""
         return "" if self.estimator.proposal is None else self.estimator.proposal.name
+
+
+def check_file(file: str | None, stages: Sequence[Stage]) -> None:
+    """Refuses a file that two splits, or two epochs, would want for numbers of their own.
+
+    Raises:
+        ZooError: There is a file, and it is not a test alone that is watched.
+    """
+    if file is not None and tuple(stages) != ("test",):
+        raise ZooError("a file keeps the numbers of one test: leave it out, or give stages=['test'].")
 
 
 def options(trainer: Any, file: str | None, batch_size: int | None) -> dict[str, Any]:

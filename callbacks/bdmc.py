@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from callbacks.ais import options
+from callbacks.ais import check_file, options
 from callbacks.monitor import Stage
 from callbacks.simulated import OnSimulated
 from zoo.estimators import AnnealedImportanceSampling, Bounds, Simulated, bidirectional_monte_carlo
@@ -54,6 +54,7 @@ class BDMC(OnSimulated):
     ) -> None:
         super().__init__(n_images, proposal, stages, every_n_epochs)
         self.estimator = AnnealedImportanceSampling(n_temperatures, n_chains, n_leapfrog, proposal)
+        check_file(file, self.stages)
         self.file, self.batch_size = file, batch_size
 
     def bounds(self, model: Any, simulated: Simulated) -> Bounds:

@@ -58,6 +58,10 @@ class Bundles(pl.Callback):
         loop: Any = trainer.fit_loop.epoch_loop
         loop.begin(1 if reasons else self.n_steps, pl_module.recorder)
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: LightningSteps, exception: BaseException) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Forgets what was recorded, also where a run was stopped."""
+        pl_module.recorder = None
+
     def teardown(self, trainer: pl.Trainer, pl_module: LightningSteps, stage: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Forgets what was recorded."""
         pl_module.recorder = None

@@ -52,6 +52,8 @@ class OnSimulated(Monitor):
         """Refuses a sample that leaves a rank without an example."""
         super().setup(trainer, pl_module, stage)
         check_share(self.n_images, trainer)
+        if self.proposal is not None:
+            self.proposal.check(pl_module)
 
     def metrics(self, model: Any) -> list[Metric]:
         """What is known of each example."""
@@ -63,6 +65,8 @@ class OnSimulated(Monitor):
 
     def compute(self, model: Any) -> dict[str, Tensor]:
         """Bounds this rank's share of the examples, and joins what all ranks found."""
+        if self.proposal is not None:
+            self.proposal.fit(model, self.data)
         share = (each[self._rank :: self._ranks] for each in simulate(model, self.n_images))
         bounds = self.bounds(model, Simulated(*share))
         self._examples.update({"lower": bounds.lower, "upper": bounds.upper})

@@ -201,6 +201,7 @@ def anneal(model: Any, epoch: int) -> None:
 
 def freeze(model: Any, epoch: int) -> None:
     model.encoder.requires_grad_(epoch != 1)
+    model.encoder.train(epoch != 2)
 
 
 @pytest.mark.parametrize("change", [anneal, freeze])
@@ -217,6 +218,44 @@ def test_one_that_changes_often_is_not_recorded_any_more(tmp_path: Path, capsys:
     found = run(tmp_path, make, Bundles(), Sets(anneal), max_epochs=6)
     assert "its attributes change as it trains" in capsys.readouterr().out
     assert same(found, run(tmp_path, make, Sets(anneal), max_epochs=6))
+
+
+class SetsEachStep(pl.Callback):
+    """Changes the model before each step."""
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        pl_module.weight = 1.0 + trainer.global_step
+
+
+def test_what_is_set_before_each_step_holds_for_that_step(tmp_path: Path) -> None:
+    make = partial(small, Anneals)
+    assert same(run(tmp_path, make, Bundles(), SetsEachStep()), run(tmp_path, make, SetsEachStep()))
+
+
+def accumulate(model: Any, epoch: int) -> None:
+    model.trainer.accumulate_grad_batches = 2**epoch  # by which a gradient is divided without rounding
+
+
+def test_a_callback_may_begin_to_accumulate(tmp_path: Path) -> None:
+    make = partial(small, Anneals)
+    assert same(run(tmp_path, make, Bundles(), Sets(accumulate)), run(tmp_path, make, Sets(accumulate)))
+
+
+def test_a_running_average_counts_each_batch_once(tmp_path: Path) -> None:
+    likelihood = partial(zoo.Gaussian, variance=zoo.OptimalVariance)
+
+    def make() -> zoo.VAE:
+        torch.manual_seed(2)
+        return zoo.VAE(x_shape=SHAPE, latent_dim=3, likelihood=likelihood)
+
+    assert same(run(tmp_path, make, Bundles(compile=False)), run(tmp_path, make))
+
+
+@pytest.mark.parametrize("often", [0, 9])
+def test_nothing_need_be_logged(tmp_path: Path, often: int) -> None:
+    make = partial(small_model, "iwae")
+    options: dict[str, Any] = {"log_every_n_steps": often}
+    assert same(run(tmp_path, make, Bundles(), **options), run(tmp_path, make, **options))
 
 
 class Interrupts(SmallImages):

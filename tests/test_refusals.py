@@ -80,7 +80,7 @@ REFUSED = {
     ),
     "fit --data=LinearGaussian --model=GaussianVAE --model.scheduler=StepLR --model.scheduler.step_size=0": (
         1,
-        "StepLR divides by zero",
+        "step_size is 0, where an integer of at least 1 was expected",
     ),
     "fight": (2, "there is no subcommand 'fight'; there are fit, validate, test, predict. Did you mean fit?"),
     "": (2, "a subcommand is missing"),

@@ -22,6 +22,9 @@ from zoo.posteriors import DiagonalGaussian, Posterior
 from zoo.priors import Prior, StandardNormal
 from zoo.protocols import KnowsTraining
 
+LENGTHS = ("step_size", "T_max")
+"""By what torch's schedules divide, and not before their first step."""
+
 
 class LatentVariableModel(DrawingModel):
     r"""p(x, z) = p(x|z) p(z) with a proposal q(z|x), trained on an objective of k draws of the proposal.
@@ -218,6 +221,7 @@ class LatentVariableModel(DrawingModel):
             raise ZooError(f"the optimiser refuses its options, or the schedule does: {error}.") from error
         if scheduler is None:
             return optimizer
+        check_counts(**{name: value for name, value in vars(scheduler).items() if name in LENGTHS})
         schedule = {"scheduler": scheduler, "interval": self._interval, "monitor": "val/objective"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 

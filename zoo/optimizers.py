@@ -42,6 +42,8 @@ class FusedAdam(torch.optim.Adam):
             self.step()
             return
         for group, parameters in zip(self.param_groups, groups, strict=True):
+            if not parameters:
+                continue
             states = [self.state[each] for each in parameters]
             steps = [state["step"] for state in states]
             with torch.no_grad():

@@ -98,6 +98,8 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
             objective = self.objective(draw)
             self._log_step(draw, objective)
             return -objective.mean()
+        if self.recorder is not None:
+            self.recorder.look()  # what is called before a step may have changed the model
         recorded = None if self.recorder is None else self.recorder.step(x)
         return self.loss(x) if recorded is None else recorded.loss(x)
 
@@ -171,19 +173,6 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         self._steps_before = checkpoint.get("global_step", 0)
         loops = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
         self._loader_states = loops.get("combined_loader", [])
-
-    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Takes a step of the schedule.
-
-        Raises:
-            ZooError: Its options are such that it divides by zero, as StepLR with a step_size of 0 does.
-        """
-        try:
-            super().lr_scheduler_step(scheduler, metric)
-        except ZeroDivisionError as error:
-            raise ZooError(
-                f"{type(scheduler).__name__} divides by zero ({error}): give it another length of its steps."
-            ) from error
 
     @final
     def on_train_end(self) -> None:

@@ -61,8 +61,11 @@ class BundledEpoch(_TrainingEpochLoop):
         alone_asked = trainer.world_size == 1 and (trainer.should_stop or trainer.received_sigterm)
         ends = index >= trainer.num_training_batches or step == self.max_steps
         often: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        logs = step % often == 0 or (self._batches_that_stepped + 1) % often == 0
-        return not (alone_asked or ends or logs or index % self.n_steps == 0 or self._before_validation(index))
+        logs = often and (step % often == 0 or (self._batches_that_stepped + 1) % often == 0)
+        accumulates = trainer.accumulate_grad_batches != 1  # which a callback may change between epochs
+        return not (
+            alone_asked or ends or logs or accumulates or index % self.n_steps == 0 or self._before_validation(index)
+        )
 
     def _before_validation(self, index: int) -> bool:
         often, total = self.trainer.val_check_batch, self.batch_progress.total.ready + 1

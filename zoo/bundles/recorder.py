@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -36,17 +37,20 @@ class Recorder:
 
     def look(self) -> None:
         """Forgets a step whose model has changed: to be called wherever a hook may have changed it."""
-        if self._step is not None and state(self.model) != self._state:
-            self._step = None
+        if self._step is not None:
+            changed = state(self.model) != self._state
+            if self.model.trainer.strategy.reduce_boolean_decision(changed, all=False):
+                self._step = None
 
     def step(self, x: Tensor) -> RecordedStep | None:
         """The recorded step of such a batch, where there is one."""
-        if self._step is None and self._times <= TIMES:
+        if self._step is None and self._times <= TIMES and not self._ends_epoch():
             self._times += 1
             self._record(x)
         return self._step if self._step is not None and self._step.fits(x) else None
 
     def _record(self, x: Tensor) -> None:
+        kept = [each.clone() for each in self.model.buffers()]
         try:
             if self._times > TIMES:
                 raise Unrecordable("its attributes change as it trains")
@@ -56,8 +60,16 @@ class Recorder:
         except Unrecordable as reason:
             how = "compiled" if self.ready else "recorded: each step goes by itself, as it is written"
             say(f"the step of {type(self.model).__name__} is not {how}, since {reason}.")
+        with torch.no_grad():  # what a step does to them it has done several times
+            for each, before in zip(self.model.buffers(), kept, strict=True):
+                each.copy_(before)
         if not self.model.trainer.strategy.reduce_boolean_decision(self.ready):  # all ranks take bundles, or none
             self._step, self._times = None, TIMES + 1
+
+    def _ends_epoch(self) -> bool:
+        """Whether this batch is the last of several, and so perhaps a smaller one."""
+        trainer = self.model.trainer
+        return trainer.num_training_batches > 1 and trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 
     def _pays(self, step: RecordedStep, x: Tensor) -> bool:
         if self.compile is not None:

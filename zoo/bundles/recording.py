@@ -18,7 +18,7 @@ from zoo.compiling import compiled_graph
 
 Gradients = tuple[Tensor | None, ...]
 
-_BOOKS = vars(pl.LightningModule()).keys() | {"images_trained"}
+_BOOKS = (vars(pl.LightningModule()).keys() | {"images_trained"}) - {"training"}
 """Attributes by which Lightning and the steps keep their books."""
 
 
@@ -95,10 +95,10 @@ class RecordedStep:
         return loss, torch.autograd.grad(loss, self.parameters, allow_unused=True)
 
     def _record(self, x: Tensor) -> GraphModule:
-        before = state(self.model)
+        before = [state(self.model), _others()]
         try:
             self._own(x)  # once as it is, since a recording runs it without its own effects
-            if state(self.model) != before:
+            if [state(self.model), _others()] != before:
                 raise Unrecordable("its objective changes attributes or draws from other generators than torch's")
             loss_and_gradients: Callable[..., Any] = make_fx(lambda x: (lambda own: (own[0], *own[1]))(self._own(x)))
             return _without_detours(loss_and_gradients(x))
@@ -151,15 +151,20 @@ def _alone(model: Any) -> Iterator[None]:
 
 
 def state(model: nn.Module) -> list[Any]:
-    """What a recording holds for ever, or does not see change: attributes, and generators that are not torch's."""
+    """What a recording holds for ever: attributes, and which parameters and buffers there are."""
     attributes = [
-        value if isinstance(value, bool | int | float | str) else id(value)
+        repr(value) if isinstance(value, bool | int | float | str | list | tuple | dict) else id(value)
         for part in model.modules()
         for name, value in vars(part).items()
         if name not in _BOOKS
     ]
     tensors = [(id(each), each.requires_grad) for each in (*model.parameters(), *model.buffers())]
-    return [attributes, tensors, random.getstate(), pickle.dumps(np.random.get_state())]
+    return [attributes, tensors]
+
+
+def _others() -> list[Any]:
+    """The states of the generators that are not torch's."""
+    return [random.getstate(), pickle.dumps(np.random.get_state())]
 
 
 def _without_detours(graph: GraphModule) -> GraphModule:

@@ -50,9 +50,10 @@ def watchers(trainer: pl.Trainer, model: pl.LightningModule) -> Iterator[str]:
         "the gradient is clipped": bool(trainer.gradient_clip_val),
         "each of them is logged": trainer.log_every_n_steps == 1,  # type: ignore[attr-defined]
         "a profiler looks at each of them": not isinstance(trainer.profiler, PassThroughProfiler),  # type: ignore[attr-defined]
-        "the strategy is another than one device or DDP": not isinstance(
-            trainer.strategy, SingleDeviceStrategy | DDPStrategy
-        ),
+        "the strategy is another than one device or DDP": type(trainer.strategy)
+        not in (SingleDeviceStrategy, DDPStrategy),
+        "DDP has a hook for its gradients": isinstance(trainer.strategy, DDPStrategy)
+        and trainer.strategy._ddp_comm_hook is not None,
         "their gradients are scaled": isinstance(trainer.precision_plugin, MixedPrecision)
         and trainer.precision_plugin.scaler is not None,
         "the number of batches is not known": trainer.num_training_batches == float("inf"),

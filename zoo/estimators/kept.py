@@ -55,10 +55,10 @@ def digest(*things: Any) -> str:
     """A hash of numbers, words, tensors, the weights of modules, and proposals that are made of these.
 
     Example:
-        >>> digest(1, torch.ones(2)) == digest(1, torch.ones(2)), digest(1.0) == digest(2.0)
+        >>> digest(1, torch.ones(2)) == digest(1, torch.ones(2)), digest(1, 11) == digest(11, 1)
         (True, False)
     """
-    return hashlib.sha256(b"".join(_bytes(thing) for thing in things)).hexdigest()
+    return hashlib.sha256(b"".join(hashlib.sha256(_bytes(thing)).digest() for thing in things)).hexdigest()
 
 
 def _bytes(thing: Any) -> bytes:
@@ -67,7 +67,10 @@ def _bytes(thing: Any) -> bytes:
         flat = thing.detach().cpu().contiguous().flatten()
         return hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).digest() + repr(thing.shape).encode()
     if isinstance(thing, nn.Module):
-        return _bytes(type(thing).__qualname__) + _bytes(thing.state_dict())
+        # Buffers that are not saved count too, as a fixed variance, and what is in neither, as an activation.
+        return repr(thing).encode() + _bytes(thing.state_dict()) + _bytes(dict(thing.named_buffers()))
+    if isinstance(thing, list | tuple):
+        return digest(*thing).encode()
     if isinstance(thing, Mapping):
         return digest(*(part for item in thing.items() for part in item)).encode()
     if isinstance(thing, Proposal):
