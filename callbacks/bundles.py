@@ -19,10 +19,10 @@ class Bundles(pl.Callback):
     building of distributions and of a graph for the gradient.
 
     A bundle ends where a step is logged, before a validation and at the end of an epoch, and after a quarter of a
-    second, so that Ctrl-C and progress are served. Where something watches each step (a callback with hooks of a batch,
-    clipping, accumulation, `log_every_n_steps` of 1, a model with a backward or an optimiser's step of its own) the
-    steps go one by one, and a note says so. An objective that cannot be recorded, or compiled, is run as it is written,
-    with a note; see `zoo.bundles.recording.RecordedStep` for what is recorded.
+    second of a single process, so that Ctrl-C and progress are served. Where something watches each step (a callback
+    with hooks of a batch, clipping, accumulation, `log_every_n_steps` of 1, a model with a backward or an optimiser's
+    step of its own) the steps go one by one, and a note says so. An objective that cannot be recorded, or compiled, is
+    run as it is written, with a note; see `zoo.bundles.recording.RecordedStep` for what is recorded.
 
     Args:
         n_steps: How many steps there are at most from one whose hooks are called to the next; 1 is no bundle.

@@ -15,7 +15,7 @@ from zoo.bundles.transfer import transfer_of
 from zoo.optimizers import FusedAdam
 
 PATIENCE = 0.25
-"""For how many seconds at most nobody hears of a step."""
+"""For how many seconds at most nobody hears of a step, of a single process; several end at the same step."""
 
 
 class BundledEpoch(_TrainingEpochLoop):
