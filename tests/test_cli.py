@@ -31,6 +31,7 @@ SMALL = [
     "--model.latent_dim=2",
     "--model.encoder.hidden=[4]",
     "--model.decoder.hidden=[4]",
+    "--pictures.stages=[]",  # they would be most of what these runs cost
     "--log_likelihood.k=5",
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",
@@ -66,7 +67,7 @@ def test_every_shipped_configuration_trains_and_is_tested(name: str) -> None:
 
 
 def test_a_fit_leaves_a_folder_with_all_of_the_run(capsys: pytest.CaptureFixture[str]) -> None:
-    fit("--trainer.max_epochs=2")
+    fit("--trainer.max_epochs=2", "--pictures.stages=[test]")
     names = {str(path.relative_to(RUN / "1")) for path in (RUN / "1").rglob("*") if path.is_file()}
     expected = {"config.yaml", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.csv", "metrics.json"}
     assert expected | {"pictures/curves.png"} <= names
