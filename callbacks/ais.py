@@ -37,7 +37,8 @@ class AIS(Monitor):
 
     What it estimates is the decoder and the prior alone, however far q(z|x) is from the posterior: see
     `zoo.estimators.AnnealedImportanceSampling`. It costs n_temperatures × n_chains × n_leapfrog passes through the
-    decoder and back for each image, so it is not among the callbacks of every run.
+    decoder and back for each image, and a tenth more to tune the steps (as much again up to 100 temperatures), so it is
+    not among the callbacks of every run.
 
     Where the chains start at a proposal, all names say so, as `ais_log_likelihood_amortised_proposal`. A test ends with
     a sentence where the spread of the chains, or how seldom they moved, says that the estimate is not to be trusted.

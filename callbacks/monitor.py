@@ -48,6 +48,9 @@ class Monitor(pl.Callback, ABC):
     units: ClassVar[Mapping[str, str]] = {}
     """The unit of each number, by the beginning of its name."""
 
+    family: str = ""
+    """How the names of its numbers begin, where not those of all of its class begin alike."""
+
     def __init__(self, stages: Sequence[Stage] = ("test",), every_n_epochs: int | None = 1) -> None:
         if isinstance(stages, str) or not {*stages} <= {*get_args(Stage)}:
             raise ZooError(f"stages is {stages!r}, where a list of 'val' and 'test' was expected, as ['val', 'test'].")
@@ -94,7 +97,8 @@ class Monitor(pl.Callback, ABC):
             ZooError: There are two.
         """
         for other in monitors(trainer):
-            same = type(other) is type(self) and other.names(pl_module) == self.names(pl_module)
+            alike = type(other) is type(self) and other.family == self.family
+            same = alike and other.names(pl_module) == self.names(pl_module)
             if other is not self and same and not {*self.stages}.isdisjoint(other.stages):
                 raise ZooError(
                     f"two {type(self).__name__} monitors would log numbers of the same names: give them stages that are"

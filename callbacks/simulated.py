@@ -34,7 +34,6 @@ class OnSimulated(Monitor):
     """
 
     DOUBTFUL: ClassVar[str]
-    family: str
 
     def __init__(
         self, n_images: int, proposal: Proposal | None, stages: Sequence[Stage], every_n_epochs: int | None

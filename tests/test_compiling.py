@@ -1,11 +1,16 @@
-"""Functions are compiled where that pays and works, and else run as they are after one message."""
+"""Graphs are compiled where that pays and works, and else run as they are after one message."""
+
+from typing import Any
 
 import pytest
 import torch
+import torch._inductor
 from torch import Tensor
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from zoo import compiling
-from zoo.compiling import Compiled, compiled, compiles
+from zoo.compiling import compiled_graph, compiles
 from zoo.errors import ZooError
 
 
@@ -20,9 +25,19 @@ def auto(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "_said", set())
 
 
-def nonsense(x: Tensor) -> Tensor:
-    """A function whose control flow follows its values, which no graph can hold."""
-    return x + 1 if x.sum().item() > 0 else x - 1
+def double(x: Tensor) -> Tensor:
+    return x + x
+
+
+@pytest.fixture
+def graph(monkeypatch: pytest.MonkeyPatch) -> GraphModule:
+    """A graph, where nothing can be compiled."""
+
+    def refuse(*args: Any, **options: Any) -> None:
+        raise RuntimeError("\nno C++ compiler\nand much more")
+
+    monkeypatch.setattr(torch._inductor, "compile", refuse)
+    return make_fx(double)(torch.ones(3))
 
 
 def test_it_pays_where_the_calls_to_come_take_much_longer_than_a_compilation() -> None:
@@ -37,7 +52,6 @@ def test_it_pays_where_the_calls_to_come_take_much_longer_than_a_compilation() -
 def test_the_environment_has_the_last_word(monkeypatch: pytest.MonkeyPatch, switch: str, expected: bool) -> None:
     monkeypatch.setenv("ZOO_COMPILE", switch)
     assert compiles(calls=1, flops=1) == compiles(calls=1e9, flops=1e9) == expected
-    assert isinstance(compiled(nonsense, "nonsense", 1, 1), Compiled) == expected
 
 
 def test_another_word_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,22 +60,15 @@ def test_another_word_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         compiles(1, 1)
 
 
-def test_what_cannot_be_compiled_runs_as_it_is_after_one_message(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_compiled_runs_as_it_is_after_one_message(
+    graph: GraphModule, caplog: pytest.LogCaptureFixture
+) -> None:
     x = torch.ones(3)
-    function = Compiled(nonsense, "nonsense")
-    assert all(torch.equal(function(sign * x), nonsense(sign * x)) for sign in (1, -1))
-    assert torch.equal(Compiled(nonsense, "nonsense")(x), x + 1)
-    assert len(said(caplog)) == 1
-    assert said(caplog)[0].startswith("nonsense is not compiled, which is slower and no less right: ")
+    assert all(torch.equal(compiled_graph(graph, [x], "a sum")(x), 2 * x) for _ in range(2))
+    assert said(caplog) == ["a sum is not compiled, which is slower and no less right: no C++ compiler"]
 
 
-def test_always_means_always(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_always_means_always(graph: GraphModule, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_COMPILE", "always")
-    with pytest.raises(ZooError, match="nonsense is not compiled"):
-        Compiled(nonsense, "nonsense")(torch.ones(3))
-
-
-def test_an_error_of_the_function_is_raised_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(RuntimeError, match="size"):
-        Compiled(torch.add, "a sum")(torch.ones(3), torch.ones(2))
-    assert not said(caplog)
+    with pytest.raises(ZooError, match="a sum is not compiled"):
+        compiled_graph(graph, [torch.ones(3)], "a sum")

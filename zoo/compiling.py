@@ -1,10 +1,10 @@
-"""Functions compiled by torch where that pays and works, and the same functions as they are where not."""
+"""Recorded operations compiled by torch where that pays and works, and as they are where not."""
 
 import logging
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, cast
 
 import torch
 import torch._inductor
@@ -13,9 +13,6 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from zoo.errors import ZooError
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 SWITCH = "ZOO_COMPILE"
 """The environment variable that says when to compile: `auto`, `always` or `never`."""
@@ -61,46 +58,12 @@ def compiles(calls: float, flops: float, device: torch.device | str = "cpu") -> 
     return switch == "always" or (switch == "auto" and SHARE * seconds > COMPILATION)
 
 
-class Compiled(Generic[P, R]):
-    """A function that torch compiles at its first call, for each combination of shapes; see `torch.compile`.
-
-    Where that fails, since there is no C++ compiler or since the function cannot be compiled, it is called as it is
-    after one message that names the cause. Where `ZOO_COMPILE` is `always`, that is an error.
-
-    Args:
-        function: A function of tensors; what it draws from torch's generators it draws compiled as well.
-        name: What it does, in a few words, for the message.
-
-    Raises:
-        ZooError: It cannot be compiled and `ZOO_COMPILE` is `always`.
-    """
-
-    def __init__(self, function: Callable[P, R], name: str) -> None:
-        self.function, self.name = function, name
-        self._call = cast(
-            Callable[P, R], torch.compile(function, fullgraph=True, dynamic=False, options={"fallback_random": True})
-        )
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Calls it."""
-        if self._call is self.function:
-            return self.function(*args, **kwargs)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the compiler's own: nothing that a user could do anything about
-                return self._call(*args, **kwargs)
-        except Exception as error:
-            found = self.function(*args, **kwargs)  # an error of the function itself is raised by this
-            self._call = self.function
-            _say(self.name, error)
-            return found
-
-
 def compiled_graph(graph: GraphModule, inputs: Sequence[Tensor], name: str) -> Callable[..., Any]:
-    """A recorded graph compiled for such inputs, or itself after the message of `Compiled`.
+    """A recorded graph compiled for such inputs.
 
     Weights that it holds may change in place. Each call costs less than one of `torch.compile`, which looks whether
-    anything else has changed.
+    anything else has changed. Where it cannot be compiled, as where there is no C++ compiler, it is the graph itself,
+    after one message that names the cause.
 
     Args:
         graph: Operations on tensors, with whatever else they need in its attributes.
@@ -112,7 +75,7 @@ def compiled_graph(graph: GraphModule, inputs: Sequence[Tensor], name: str) -> C
     """
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # the compiler's own: nothing that a user could do anything about
             call = torch._inductor.compile(graph, list(inputs), options={"fallback_random": True})
         return cast(Callable[..., Any], call)
     except Exception as error:
@@ -128,22 +91,3 @@ def _say(name: str, error: Exception) -> None:
     if message not in _said:
         _said.add(message)
         rank_zero_only(_log.warning)(message)
-
-
-def compiled(
-    function: Callable[P, R], name: str, calls: float, flops: float, device: torch.device | str = "cpu"
-) -> Callable[P, R]:
-    """The function compiled where that pays, as `compiles` says, else the function itself.
-
-    Args:
-        function: A function of tensors, without randomness of its own.
-        name: What it does, in a few words, for the message where it cannot be compiled.
-        calls: How often it is going to be called.
-        flops: How many operations its matrix products make at each call.
-        device: Where it runs.
-
-    Example:
-        >>> compiled(torch.exp, "the exponential", calls=1, flops=1) is torch.exp
-        True
-    """
-    return Compiled(function, name) if compiles(calls, flops, device) else function

@@ -11,11 +11,10 @@ from torch.utils.checkpoint import checkpoint
 
 from zoo.checks import check_counts
 from zoo.draw import Draw
-from zoo.errors import ZooError
 from zoo.estimators import draws_at_once, evaluating, streamed_logmeanexp
 from zoo.noise import ExampleNoise, fingerprint
 from zoo.priors import Prior
-from zoo.proposals import Proposal
+from zoo.proposals import Proposal, proposed
 from zoo.steps import LightningSteps
 
 
@@ -127,21 +126,11 @@ class DrawingModel(LightningSteps):
         if chunk is None:
             chunk = draws_at_once(max(self.draw_size(len(x), len(x)), len(x) * self.prior.width))
         check_counts(k=k, chunk=chunk)
-        q, keys = self.own_proposal(x) if proposal is None else self._proposed(x, proposal), fingerprint(x)
+        q, keys = proposed(self, x, proposal), fingerprint(x)
         for first in range(0, k, chunk):
             with ExampleNoise(keys, first):
                 z = q.rsample(torch.Size([min(chunk, k - first)]))
             yield q, z
-
-    def _proposed(self, x: Tensor, proposal: Proposal) -> Distribution:
-        """r(z|x) of a proposal, which anyone may have written."""
-        r = proposal(self, x)
-        if not isinstance(r, Distribution):
-            raise ZooError(
-                f"{type(proposal).__name__} returned a {type(r).__name__}, where a distribution of z was expected, as "
-                "torch.distributions has them."
-            )
-        return r
 
     def _weigh(self, x: Tensor, k: int, chunk: int | None, proposal: Proposal | None = None) -> Iterator[Tensor]:
         """Log-weights of k draws in chunks, (chunk, B)."""

@@ -25,6 +25,7 @@ from zoo.checks import check_counts, check_not_negative
 from zoo.draw import Draw
 from zoo.errors import ZooError
 from zoo.files import written_whole
+from zoo.keeping import generators_kept
 from zoo.metrics import BottomK, Moments
 from zoo.noise import fingerprint
 from zoo.priors import StandardNormal
@@ -140,8 +141,7 @@ class Pictures(Monitor):
         """Draws and writes all figures of a split; the generators are left as they were."""
         if self._metrics:
             folder = Path(self.folder or Path(trainer.default_root_dir) / "pictures") / place
-            generators = torch.random.fork_rng([model.device] if model.device.type == "cuda" else [])
-            with rc_context(STYLE), generators:
+            with rc_context(STYLE), generators_kept():
                 for name, figure in self.figures(trainer, model, stage).items():
                     path = folder / f"{name}.png"
                     with written_whole(path) as part:

@@ -3,16 +3,16 @@
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.bundles.recording import RecordedStep, Unrecordable, state
 from zoo.compiling import compiles
+from zoo.keeping import buffers_kept, generators_kept
 
 TIMES = 3
-"""How often a step is recorded anew, where something that it holds has changed between two steps."""
+"""How often a step is recorded, anew where something that it holds has changed between two steps."""
 
 
 class Recorder:
@@ -50,19 +50,16 @@ class Recorder:
         return self._step if self._step is not None and self._step.fits(x) else None
 
     def _record(self, x: Tensor) -> None:
-        kept = [each.clone() for each in self.model.buffers()]
         try:
             if self._times > TIMES:
                 raise Unrecordable("its attributes change as it trains")
-            self._step, self._state = RecordedStep(self.model, x), state(self.model)
-            if self._pays(self._step, x):
-                self._step.compile(x)
+            with buffers_kept(self.model):  # a step is run several times to record it
+                self._step, self._state = RecordedStep(self.model, x), state(self.model)
+                if self._pays(self._step, x):
+                    self._step.compile(x)
         except Unrecordable as reason:
             how = "compiled" if self.ready else "recorded: each step goes by itself, as it is written"
             say(f"the step of {type(self.model).__name__} is not {how}, since {reason}.")
-        with torch.no_grad():  # what a step does to them it has done several times
-            for each, before in zip(self.model.buffers(), kept, strict=True):
-                each.copy_(before)
         if not self.model.trainer.strategy.reduce_boolean_decision(self.ready):  # all ranks take bundles, or none
             self._step, self._times = None, TIMES + 1
 
@@ -74,12 +71,12 @@ class Recorder:
     def _pays(self, step: RecordedStep, x: Tensor) -> bool:
         if self.compile is not None:
             return self.compile
-        with FlopCounterMode(display=False) as counter:
-            step.again(x)
+        with FlopCounterMode(display=False) as counter, generators_kept():
+            step(x)
         return compiles(self.calls, counter.get_total_flops(), x.device)
 
 
 @rank_zero_only
 def say(sentence: str) -> None:
-    """Prints it once."""
+    """Prints it, on one rank."""
     print(f"note: {sentence}")

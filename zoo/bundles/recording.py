@@ -15,11 +15,15 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from zoo.compiling import compiled_graph
+from zoo.keeping import generators_kept
 
 Gradients = tuple[Tensor | None, ...]
 
 _BOOKS = (vars(pl.LightningModule()).keys() | {"images_trained"}) - {"training"}
 """Attributes by which Lightning and the steps keep their books."""
+
+COMPILED = 1e-3
+"""By what share a compiled gradient may differ: rounding, which a steep objective enlarges."""
 
 
 class Unrecordable(Exception):
@@ -46,10 +50,10 @@ class RecordedStep:
         self.model = model
         self.like = (x.shape, x.dtype, x.device)
         self.parameters = [each for each in model.parameters() if each.requires_grad]
-        with _alone(model), torch.random.fork_rng([x.device] if x.is_cuda else []):
+        with _alone(model), generators_kept():
             self._recorded = self._record(x)
         self._run: Callable[..., Any] = self._recorded
-        self.compare(x)
+        self.compare(x, 1e3 * torch.finfo(x.dtype).eps)  # the same operations, but for how a GPU orders its sums
 
     def fits(self, x: Tensor) -> bool:
         """Whether it is the step of such a batch."""
@@ -66,15 +70,22 @@ class RecordedStep:
         loss, gradients = self(x)
         return _Known.apply(loss, gradients, *self.parameters)  # pyright: ignore[reportReturnType]
 
-    def compare(self, x: Tensor) -> None:
+    def compare(self, x: Tensor, tolerance: float) -> None:
         """Refuses a recording that does not give the model's own loss and gradient.
 
+        Args:
+            x: A batch.
+            tolerance: How far they may be apart, as a share of each.
+
         Raises:
-            Unrecordable: They differ by more than rounding.
+            Unrecordable: They are further apart.
         """
-        own, recorded = _forked(self._own, x), self.again(x)
+        with generators_kept():
+            own = self._own(x)
+        with generators_kept():
+            recorded = self(x)
         for a, b in zip((own[0], *own[1]), (recorded[0], *recorded[1]), strict=True):
-            if (a is None) != (b is None) or (a is not None and b is not None and _apart(a, b)):
+            if (a is None) != (b is None) or (a is not None and b is not None and _apart(a, b, tolerance)):
                 raise Unrecordable("its objective is more than a function of the weights, the batch and the noise")
 
     def compile(self, x: Tensor) -> None:
@@ -85,7 +96,7 @@ class RecordedStep:
         """
         self._run = compiled_graph(self._recorded, [x], "the training step")
         try:
-            self.compare(x)
+            self.compare(x, COMPILED)
         except Unrecordable as error:
             self._run = self._recorded
             raise Unrecordable("its compiled version gives other numbers") from error
@@ -95,26 +106,17 @@ class RecordedStep:
         return loss, torch.autograd.grad(loss, self.parameters, allow_unused=True)
 
     def _record(self, x: Tensor) -> GraphModule:
-        before = [state(self.model), _others()]
         try:
-            self._own(x)  # once as it is, since a recording runs it without its own effects
-            if [state(self.model), _others()] != before:
-                raise Unrecordable("its objective changes attributes or draws from other generators than torch's")
+            with _undone(self.model) as changed:
+                self._own(x)  # once as it is, since a recording runs it without its own effects
+                if changed():
+                    raise Unrecordable("its objective changes attributes or draws from other generators than torch's")
             loss_and_gradients: Callable[..., Any] = make_fx(lambda x: (lambda own: (own[0], *own[1]))(self._own(x)))
             return _without_detours(loss_and_gradients(x))
         except Unrecordable:
             raise
         except Exception as error:
             raise Unrecordable(str(error).strip().partition("\n")[0] or type(error).__name__) from error
-
-    def again(self, x: Tensor) -> tuple[Tensor, Gradients]:
-        """The same, leaving the generators as they are."""
-        return _forked(self, x)
-
-
-def _forked(step: Callable[[Tensor], tuple[Tensor, Gradients]], x: Tensor) -> tuple[Tensor, Gradients]:
-    with torch.random.fork_rng([x.device] if x.is_cuda else []):
-        return step(x)
 
 
 class _Known(torch.autograd.Function):
@@ -162,9 +164,24 @@ def state(model: nn.Module) -> list[Any]:
     return [attributes, tensors]
 
 
-def _others() -> list[Any]:
-    """The states of the generators that are not torch's."""
-    return [random.getstate(), pickle.dumps(np.random.get_state())]
+@contextmanager
+def _undone(model: nn.Module) -> Iterator[Callable[[], bool]]:
+    """What is done within it to attributes and to the generators that are not torch's is told, and undone after it."""
+    attributes = [(vars(part), dict(vars(part))) for part in model.modules()]
+    python, numpy = random.getstate(), np.random.get_state()
+
+    def now() -> list[Any]:
+        return [state(model), random.getstate(), pickle.dumps(np.random.get_state())]
+
+    before = now()
+    try:
+        yield lambda: now() != before
+    finally:
+        for own, held in attributes:
+            own.clear()
+            own.update(held)
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 def _without_detours(graph: GraphModule) -> GraphModule:
@@ -177,7 +194,7 @@ def _without_detours(graph: GraphModule) -> GraphModule:
     return graph
 
 
-def _apart(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors differ by more than the rounding of sums in another order."""
+def _apart(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    """Whether two tensors differ by more than a share of the first."""
     a, b = a.detach().double(), b.detach().double()
-    return bool(((a - b).norm() > 1e-3 * a.norm() + 1e-12) | ~(a - b).isfinite().all())
+    return not (a - b).norm() <= tolerance * a.norm()  # also where they are no numbers

@@ -49,8 +49,10 @@ class AnnealedImportanceSampling:
     temperature, to an acceptance of 0.65 by chains of their own, and then fixed: a chain whose step size follows its
     own acceptance would not keep :math:`p_b`.
 
-    The noise follows each example, so the numbers depend on neither the batch nor the rank. The model, its gradients
-    and the generators are not touched. Memory grows with ``batch_size``, not with the number of examples.
+    The noise follows each example, so the numbers depend on neither the batch nor the rank but by rounding. That may
+    decide whether a trajectory is taken: in single precision it moves a chain now and then, which is Monte-Carlo noise.
+    The model, its gradients and the generators are not touched. Memory grows with ``batch_size``, not with the number
+    of examples.
 
     Args:
         n_temperatures: The number of steps of the schedule, T; with 1 it is importance sampling.

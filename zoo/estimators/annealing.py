@@ -11,7 +11,7 @@ from torch import Size, Tensor
 from zoo.estimators.hmc import Chance, Point, transition
 from zoo.networks import full_precision
 from zoo.noise import ExampleNoise, fingerprint, mix
-from zoo.proposals import Proposal, Proposing
+from zoo.proposals import Proposal, Proposing, proposed
 
 ACCEPTANCE = 0.65
 """The share of trajectories that step sizes are tuned to, as in Wu et al. 2017."""
@@ -65,7 +65,7 @@ class Annealing:
     def __init__(self, model: Annealable, x: Tensor, proposal: Proposal | None) -> None:
         self._model, self._x, self.keys = model, x, fingerprint(x)
         self._prior = model.prior(model.encode)
-        self._start = None if proposal is None else proposal(model, x)
+        self._start = None if proposal is None else proposed(model, x, proposal)
         self.unit = self._prior.stddev if self._start is None else self._start.stddev
 
     def begin(self, n_chains: int, seed: int) -> Tensor:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, Protocol, cast
 import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution
-from torch.random import fork_rng
 
 from zoo.checks import check_counts
 from zoo.estimators.streaming import evaluating
+from zoo.keeping import generators_kept
 from zoo.networks import full_precision
 from zoo.noise import mix, seed_step
 from zoo.proposals import Proposing
@@ -58,7 +58,7 @@ def simulate(model: Simulating, n: int, seed: int = 0) -> Simulated:
         (torch.Size([7, 1, 5, 4]), torch.Size([7, 3]))
     """
     check_counts(n=n)
-    with torch.inference_mode(False), evaluating(cast(nn.Module, model)), fork_rng():
+    with torch.inference_mode(False), evaluating(cast(nn.Module, model)), generators_kept():
         seed_step(mix(SIMULATION, seed))
         z = model.prior(model.encode).sample(Size([n]))
         return Simulated(model.decode(z).sample().to(model.dtype), full_precision(z))

@@ -1,9 +1,11 @@
 """L_k beside its upper counterpart U_k, for data that the model has made."""
 
+from collections.abc import Iterator
 from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from zoo.checks import check_counts
 from zoo.draw import Draw
@@ -19,8 +21,10 @@ NUMBERS = 2**24
 class Weighing(Proposing, Protocol):
     """A model, as its bounds see it."""
 
-    def log_weights(self, x: Tensor, k: int, chunk: int | None = None, proposal: Proposal | None = None) -> Tensor:
-        """The log-weights of k draws, (k, B)."""
+    def evaluation_codes(
+        self, x: Tensor, k: int, chunk: int | None = None, proposal: Proposal | None = None
+    ) -> Iterator[tuple[Distribution, Tensor]]:
+        """The proposal, made once, beside chunks of k draws of it, (chunk, B, D)."""
         ...
 
 
@@ -59,9 +63,10 @@ def simulated_bounds(model: Weighing, simulated: Simulated, k: int, proposal: Pr
 
 def _bounds(model: Weighing, x: Tensor, z: Tensor, k: int, proposal: Proposal | None) -> tuple[Tensor, Tensor]:
     """Both of a batch, each (B,)."""
-    log_w = model.log_weights(x, k, proposal=proposal).double()  # (k, B)
     with evaluating(cast(nn.Module, model)):
-        q = model.own_proposal(x) if proposal is None else proposal(model, x)
-        z = z[None]
-        true = Draw(q, model.prior(model.encode), z, model.log_px(x, z)).log_w.double()  # (1, B)
-    return logmeanexp(log_w), logmeanexp(torch.cat([true, log_w[1:]]))
+        p, parts = model.prior(model.encode), []
+        for q, drawn in model.evaluation_codes(x, k, proposal=proposal):
+            true = [] if parts else [z[None]]  # beside the first draws
+            parts += [Draw(q, p, each, model.log_px(x, each)).log_w.double() for each in (*true, drawn)]
+    log_w = torch.cat(parts)  # (1 + k, B)
+    return logmeanexp(log_w[1:]), logmeanexp(torch.cat([log_w[:1], log_w[2:]]))

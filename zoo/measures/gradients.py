@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.random import fork_rng
 
 from zoo.base import LatentVariableModel
 from zoo.checks import check_counts
 from zoo.errors import ZooError
 from zoo.estimators import in_mode
+from zoo.keeping import buffers_kept, generators_kept
 from zoo.metrics import Moments, Summary
 from zoo.noise import seed_step
 
@@ -162,11 +162,6 @@ def _reached(density: Tensor, parameters: list[nn.Parameter]) -> list[bool]:
 @contextmanager
 def _as_in_training(model: nn.Module) -> Iterator[None]:
     """Within it a model is differentiated in training mode; after it modes, buffers and generators are as before."""
-    kept = [(m, name, b, b.clone()) for m in model.modules() for name, b in m.named_buffers(recurse=False)]
-    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
-    try:
-        with in_mode(model, training=True), torch.inference_mode(False), torch.enable_grad(), fork_rng(devices):
+    with buffers_kept(model), generators_kept(), in_mode(model, training=True):
+        with torch.inference_mode(False), torch.enable_grad():
             yield
-    finally:
-        for module, name, buffer, value in kept:
-            setattr(module, name, buffer.copy_(value))

@@ -39,6 +39,23 @@ def check_proposal(proposal: object) -> None:
         raise ZooError(f"proposal is {proposal!r}, where a proposal was expected, as Refitted() with its brackets.")
 
 
+def proposed(model: "Proposing", x: Tensor, proposal: "Proposal | None") -> Distribution:
+    """r(z|x) of a proposal, which anyone may have written; q(z|x) where there is none.
+
+    Raises:
+        ZooError: The proposal does not go with the model, or returned no distribution.
+    """
+    if proposal is None:
+        return model.own_proposal(x)
+    r = proposal(model, x)
+    if not isinstance(r, Distribution):
+        raise ZooError(
+            f"{type(proposal).__name__} returned a {type(r).__name__}, where a distribution of z was expected, as "
+            "torch.distributions has them."
+        )
+    return r
+
+
 class Proposal(ABC):
     r"""From a model and examples to r(z|x), which z is drawn from in place of q(z|x).
 
@@ -62,7 +79,7 @@ class Proposal(ABC):
     def fit(self, model: Any, data: Any) -> None:  # noqa: B027  # most have nothing to learn
         """Makes ready for a model and its data, where there is something to be learned from training examples.
 
-        `LogLikelihood` asks for it before each split that it watches.
+        A monitor asks for it before each split that it watches.
         """
 
     changes_posterior: ClassVar[bool] = False

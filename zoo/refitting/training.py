@@ -13,6 +13,7 @@ from zoo.base import LatentVariableModel
 from zoo.checkpoints import from_plain
 from zoo.checks import check_counts
 from zoo.errors import ZooError
+from zoo.keeping import generators_kept
 from zoo.networks import Shape
 from zoo.noise import seed_step
 from zoo.protocols import GivesEpochs
@@ -85,7 +86,7 @@ def _step(model: Refit, optimizer: torch.optim.Optimizer, x: Tensor, seed: int) 
     x = x.clone().to(model.device).to(model.dtype)  # a tensor of inference mode would have no gradient
     model.check(x)
     seed_step(seed, model.steps_trained)
-    loss = -model.objective(model.draw(x)).mean()
+    loss = model.loss(x)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -104,7 +105,6 @@ def _epoch(data: Any, epoch: int, seed: int) -> Iterator[Tensor]:
 @contextmanager
 def _apart(seed: int) -> Iterator[None]:
     """Within it all is differentiated and drawn from a seed, also where a test runs; the generators come back."""
-    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
-    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices):
+    with torch.inference_mode(False), torch.enable_grad(), generators_kept():
         seed_step(seed)
         yield
