@@ -8,6 +8,7 @@ from zoo.bundles import Recorder, say, watchers
 from zoo.bundles.loop import BundledEpoch
 from zoo.checks import check_counts
 from zoo.errors import ZooError
+from zoo.memory import keep_freed
 from zoo.steps import LightningSteps
 
 
@@ -45,6 +46,7 @@ class Bundles(pl.Callback):
         if not isinstance(pl_module, LightningSteps):
             raise ZooError(f"Bundles takes steps of a model of this zoo, and {type(pl_module).__name__} is none.")
         loop: Any = trainer.fit_loop.epoch_loop
+        keep_freed()
         if stage == "fit" and not isinstance(loop, BundledEpoch):
             trainer.fit_loop.epoch_loop = BundledEpoch(loop)
 

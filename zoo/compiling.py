@@ -10,7 +10,7 @@ import torch
 import torch._inductor
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
-from torch.fx import GraphModule
+from torch.fx import Graph, GraphModule
 
 from zoo.errors import ZooError
 
@@ -28,6 +28,12 @@ SPEED = {"cpu": 5e10, "cuda": 1e13}
 
 OVERHEAD = 5e-4
 """About how many seconds of a call are no arithmetic."""
+
+OPTIONS: dict[str, Any] = {"fallback_random": True, "size_asserts": False, "cpp.use_decompose_tanh": True}
+"""The draws of torch's own generators, a tanh of one exponential, and no look at what has been looked at already."""
+
+CPU = {"cpp_wrapper": True}
+"""On a CPU no Python between the operations, which a fifth of a small step would be."""
 
 _log = logging.getLogger(__name__)
 _said: set[str] = set()
@@ -76,11 +82,29 @@ def compiled_graph(graph: GraphModule, inputs: Sequence[Tensor], name: str) -> C
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the compiler's own: nothing that a user could do anything about
-            call = torch._inductor.compile(graph, list(inputs), options={"fallback_random": True})
+            options = OPTIONS | (CPU if all(each.is_cpu for each in inputs) else {})
+            call = torch._inductor.compile(_with_free_biases(graph), list(inputs), options=options)
         return cast(Callable[..., Any], call)
     except Exception as error:
         _say(name, error)
         return graph
+
+
+def _with_free_biases(recorded: GraphModule) -> GraphModule:
+    """A copy that adds each bias by itself, which compiled code does as it goes on with the product."""
+    aten, graph = torch.ops.aten, Graph()
+    graph.output(graph.graph_copy(recorded.graph, {}))
+    for node in graph.find_nodes(op="call_function", target=aten.addmm.default):
+        bias, *factors = node.args
+        if not node.kwargs:
+            with graph.inserting_before(node):
+                product = graph.call_function(aten.mm.default, tuple(factors))
+                minus_bias = graph.call_function(aten.neg.default, (bias,))  # a sum would be joined to addmm again
+                node.replace_all_uses_with(graph.call_function(aten.sub.Tensor, (product, minus_bias)))
+            graph.erase_node(node)
+    for node in graph.nodes:
+        node.meta.clear()  # shapes as one recording saw them, which those of another would not go with
+    return GraphModule(recorded, graph)
 
 
 def _say(name: str, error: Exception) -> None:

@@ -1,7 +1,6 @@
 """Binary pixels."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Independent
@@ -9,6 +8,7 @@ from torch.distributions import Independent
 from zoo.distances import shared
 from zoo.errors import ZooError
 from zoo.likelihoods.base import Likelihood
+from zoo.likelihoods.logits import log_prob
 
 
 class Bernoulli(Likelihood):
@@ -55,5 +55,5 @@ class BernoulliPixels(Independent):
         x, logits = value.flatten(-n), self.logits.flatten(-n)
         if shared(logits, x):
             with torch.autocast(x.device.type, enabled=False):
-                return logits.squeeze(-2) @ x.mT.to(logits.dtype) - F.softplus(logits).sum(-1)
-        return (x * logits - F.softplus(logits)).sum(-1)
+                return logits.squeeze(-2) @ x.mT.to(logits.dtype) + log_prob(logits, logits.new_zeros(()))
+        return log_prob(logits, x)
