@@ -37,7 +37,7 @@ class Bundles(pl.Callback):
         >>> trainer = pl.Trainer(callbacks=[Bundles()], logger=False, enable_checkpointing=False, accelerator="cpu")
     """
 
-    def __init__(self, n_steps: int = 25, compile: bool | None = None) -> None:
+    def __init__(self, n_steps: int = 50, compile: bool | None = None) -> None:
         check_counts(n_steps=n_steps)
         self.n_steps, self.compile = n_steps, compile
 

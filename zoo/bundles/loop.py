@@ -23,9 +23,9 @@ class BundledEpoch(_TrainingEpochLoop):
 
     Such a step draws, differentiates and moves the weights as any other, in the same order with the same noise, and all
     counters count it; what is left out are the hooks before and after. A bundle ends before each step that is logged,
-    that ends an epoch, the training or a stretch before validation, and before each `n_steps`-th. So a checkpoint is
-    never made within one, and the weights do not depend on where it ends. Only a recorded step goes unwatched: one that
-    cannot be recorded may do more than move the weights.
+    that ends an epoch, the training or a stretch before validation, and after `n_steps`. So a checkpoint is never made
+    within one, and the weights do not depend on where it ends. Only a recorded step goes unwatched: one that cannot be
+    recorded may do more than move the weights.
 
     Args:
         loop: The loop that it stands for.
@@ -35,10 +35,10 @@ class BundledEpoch(_TrainingEpochLoop):
         vars(self).update(vars(loop))
         self.n_steps = 1
         self.recorder: Recorder | None = None
-        self._started = False
+        self._started, self._since = False, 0
 
     def begin(self, n_steps: int, recorder: Recorder) -> None:
-        """Begins a run: whoever watches wants to hear of each `n_steps`-th step."""
+        """Begins a run: whoever watches wants to hear of one in `n_steps` steps, at least."""
         self.n_steps, self.recorder, self._started = n_steps, recorder, False
         self._transfer: Callable[[Any], Any] = transfer_of(self.trainer)
         optimizer = self.trainer.optimizers[0]
@@ -52,6 +52,7 @@ class BundledEpoch(_TrainingEpochLoop):
             until = time.monotonic() + PATIENCE
             while self._unwatched() and (self.trainer.world_size > 1 or time.monotonic() < until):
                 self._step(data_fetcher)
+        self._since = 0
         super().advance(data_fetcher)
         self._started = True  # the first step of a run is watched
 
@@ -62,9 +63,10 @@ class BundledEpoch(_TrainingEpochLoop):
         ends = index >= trainer.num_training_batches or step == self.max_steps
         often: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         logs = often and (step % often == 0 or (self._batches_that_stepped + 1) % often == 0)
+        full = self._since + 1 >= self.n_steps
         accumulates = trainer.accumulate_grad_batches != 1  # which a callback may change between epochs
         return not (
-            alone_asked or ends or logs or accumulates or index % self.n_steps == 0 or self._before_validation(index)
+            alone_asked or ends or logs or accumulates or full or self._before_validation(index)
         )
 
     def _before_validation(self, index: int) -> bool:
@@ -84,6 +86,7 @@ class BundledEpoch(_TrainingEpochLoop):
             _share_gradients(model.parameters(), trainer.world_size)
         self._move()
         self._count()
+        self._since += 1
 
     def _count(self) -> None:
         """Counts a step as Lightning does."""
