@@ -11,16 +11,17 @@ import torch._inductor
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torch.fx import Graph, GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from zoo.errors import ZooError
 
 SWITCH = "ZOO_COMPILE"
 """The environment variable that says when to compile: `auto`, `always` or `never`."""
 
-COMPILATION = 30.0
-"""About how many seconds a compilation takes on a core."""
+COMPILATION = 20.0
+"""About how many seconds a compilation takes."""
 
-SHARE = 0.3
+SHARE = 0.4
 """About which share of its time a compiled function saves, at least."""
 
 SPEED = {"cpu": 5e10, "cuda": 1e13}
@@ -29,8 +30,8 @@ SPEED = {"cpu": 5e10, "cuda": 1e13}
 OVERHEAD = 5e-4
 """About how many seconds of a call are no arithmetic."""
 
-OPTIONS: dict[str, Any] = {"fallback_random": True, "size_asserts": False, "cpp.use_decompose_tanh": True}
-"""The draws of torch's own generators, a tanh of one exponential, and no look at what has been looked at already."""
+OPTIONS: dict[str, Any] = {"fallback_random": True, "cpp.use_decompose_tanh": True}
+"""The draws of torch's own generators and a tanh of one exponential, where its own is slower than all else."""
 
 CPU = {"cpp_wrapper": True}
 """On a CPU no Python between the operations, which a fifth of a small step would be."""
@@ -62,6 +63,61 @@ def compiles(calls: float, flops: float, device: torch.device | str = "cpu") -> 
         raise ZooError(f"{SWITCH} is {switch!r}, where auto, always or never was expected.")
     seconds = calls * (OVERHEAD + flops / SPEED.get(torch.device(device).type, SPEED["cpu"]))
     return switch == "always" or (switch == "auto" and SHARE * seconds > COMPILATION)
+
+
+class Compiled:
+    """A function of tensors that is recorded and compiled once the calls that were asked for would have paid for it.
+
+    What it gives may depend on the tensors alone, and what it does on their shapes alone. Before the compiled version
+    is used, what it gives is compared with what the function gives.
+
+    Args:
+        function: From tensors of the same shapes and types at each call to a tensor.
+        name: What it does, in a few words, for the message.
+        flops: How many operations its matrix products make at each call.
+
+    Example:
+        >>> Compiled(torch.log1p, "the logarithm", flops=2).version(10, torch.zeros(2)) is None
+        True
+    """
+
+    def __init__(self, function: Callable[..., Tensor], name: str, flops: float) -> None:
+        self.function, self.name, self.flops, self.calls = function, name, flops, 0
+        self._version: Callable[..., Tensor] | None = None
+        self._failed = False
+
+    def version(self, calls: int, *inputs: Tensor) -> Callable[..., Tensor] | None:
+        """The compiled version, or None where it does not pay yet or, after one message, cannot be made.
+
+        Args:
+            calls: How many calls are asked for now.
+            inputs: What it would be called with, as to shapes and types.
+
+        Raises:
+            ZooError: It cannot be compiled and `ZOO_COMPILE` is `always`.
+        """
+        self.calls += calls
+        if self._version is None and not self._failed and compiles(self.calls, self.flops, inputs[0].device):
+            self._version = self._compile([*inputs])
+            self._failed = self._version is None
+        return self._version
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _compile(self, inputs: list[Tensor]) -> Callable[..., Tensor] | None:
+        inputs = [each.clone() for each in inputs]  # tensors of inference mode cannot be recorded
+        try:
+            recorded = make_fx(self.function)(*inputs)
+        except Exception as error:
+            _warn(self.name, error)
+            return None
+        version = compiled_graph(recorded, inputs, self.name)
+        if version is recorded:
+            return None
+        if not torch.allclose(version(*inputs), self.function(*inputs), rtol=1e-4, atol=1e-4, equal_nan=True):
+            _warn(self.name, ArithmeticError("the compiled version gives other numbers"))
+            return None
+        return version
 
 
 def compiled_graph(graph: GraphModule, inputs: Sequence[Tensor], name: str) -> Callable[..., Any]:
@@ -108,10 +164,18 @@ def _with_free_biases(recorded: GraphModule) -> GraphModule:
 
 
 def _say(name: str, error: Exception) -> None:
-    cause = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
-    message = f"{name} is not compiled, which is slower and no less right: {cause}"
     if os.environ.get(SWITCH) == "always":
-        raise ZooError(message) from error
+        raise ZooError(_message(name, error)) from error
+    _warn(name, error)
+
+
+def _warn(name: str, error: Exception) -> None:
+    message = _message(name, error)
     if message not in _said:
         _said.add(message)
         rank_zero_only(_log.warning)(message)
+
+
+def _message(name: str, error: Exception) -> str:
+    cause = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
+    return f"{name} is not compiled, which is slower and no less right: {cause}"

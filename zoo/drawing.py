@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.utils.checkpoint import checkpoint
 
+from zoo.cache import even, numbers_in_cache
 from zoo.checks import check_counts
 from zoo.draw import Draw
 from zoo.estimators import draws_at_once, evaluating, streamed_logmeanexp
@@ -16,6 +17,7 @@ from zoo.noise import ExampleNoise, fingerprint
 from zoo.priors import Prior
 from zoo.proposals import Proposal, proposed
 from zoo.steps import LightningSteps
+from zoo.weighing import Weighing
 
 
 class DrawingModel(LightningSteps):
@@ -27,6 +29,10 @@ class DrawingModel(LightningSteps):
 
     shared_draws: bool = False
     """Whether the examples of a batch share their draws: z is (k, 1, D)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._weighing = Weighing()
 
     @abstractmethod
     def encode(self, x: Tensor) -> Distribution:
@@ -73,7 +79,7 @@ class DrawingModel(LightningSteps):
             ZooError: k is below 1, x is no data for the likelihood, or the proposal does not go with q(z|x).
         """
         with evaluating(self):
-            return torch.cat(list(self._weigh(x, k, chunk, proposal)))
+            return torch.cat([torch.cat(list(chunks)) for chunks in self._weigh(x, k, chunk, proposal)], 1)
 
     @final
     def log_likelihood(self, x: Tensor, k: int, chunk: int | None = None, proposal: Proposal | None = None) -> Tensor:
@@ -92,7 +98,7 @@ class DrawingModel(LightningSteps):
             ZooError: k is below 1, x is no data for the likelihood, or the proposal does not go with q(z|x).
         """
         with evaluating(self):
-            return streamed_logmeanexp(self._weigh(x, k, chunk, proposal))
+            return torch.cat([streamed_logmeanexp(chunks) for chunks in self._weigh(x, k, chunk, proposal)])
 
     @final
     def own_proposal(self, x: Tensor) -> Distribution:
@@ -123,8 +129,7 @@ class DrawingModel(LightningSteps):
             ZooError: k is below 1, x is no data for the likelihood, or the proposal does not go with q(z|x).
         """
         self.check(x)
-        if chunk is None:
-            chunk = draws_at_once(max(self.draw_size(len(x), len(x)), len(x) * self.prior.width))
+        chunk = self._codes_at_once(x) if chunk is None else chunk
         check_counts(k=k, chunk=chunk)
         q, keys = proposed(self, x, proposal), fingerprint(x)
         for first in range(0, k, chunk):
@@ -132,24 +137,59 @@ class DrawingModel(LightningSteps):
                 z = q.rsample(torch.Size([min(chunk, k - first)]))
             yield q, z
 
-    def _weigh(self, x: Tensor, k: int, chunk: int | None, proposal: Proposal | None = None) -> Iterator[Tensor]:
-        """Log-weights of k draws in chunks, (chunk, B)."""
+    def _codes_at_once(self, x: Tensor) -> int:
+        """So many draws of each example that they stay in the cache; few of them are decoded at a time."""
+        n, width = len(x), self.prior.width
+        if self.fits_batch:
+            return draws_at_once(max(self.draw_size(n, n), n * width))
+        few = draws_at_once(4 * n * self.prior.latent_dim, numbers_in_cache(x))  # beside what is made of them
+        return min(few, draws_at_once(n * width))
+
+    def _weigh(self, x: Tensor, k: int, chunk: int | None, proposal: Proposal | None) -> Iterator[Iterator[Tensor]]:
+        """For some examples after others, chunks of their log-weights, (chunk, b)."""
+        self.check(x)
+        check_counts(k=k)
+        own = chunk is None and proposal is None and not self.fits_batch
+        compiled = self._weighing.columns(self, x, k) if own else None
+        return iter([self._chunks(x, k, chunk, proposal)]) if compiled is None else compiled
+
+    def _chunks(self, x: Tensor, k: int, chunk: int | None, proposal: Proposal | None) -> Iterator[Tensor]:
         p = self.prior(self.encode)
         for q, z in self.evaluation_codes(x, k, chunk, proposal):
             yield Draw(q, p, z, self.log_px(x, z)).log_w
 
     @final
+    def weigh(self, x: Tensor, keys: Tensor, first: Tensor, k: int) -> Tensor:
+        """The log-weights of k draws of each example, from the first on: a function of tensors alone, (k, B)."""
+        q = self.own_proposal(x)
+        with ExampleNoise(keys, first):
+            z = q.rsample(torch.Size([k]))
+        return Draw(q, self.prior(self.encode), z, self.log_px(x, z)).log_w
+
+    @final
     def log_px(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z) of z (k, B, D) or (k, 1, D), (k, B).
 
-        So many draws are decoded at once that memory grows as k (B + D), and not as k pixels.
+        So many are decoded at once that memory grows as k (B + D), and not as k pixels; where nothing is
+        differentiated, so many that they stay in the cache.
         """
+        if self.fits_batch or torch.is_grad_enabled():
+            return self._log_px_of_chunks(x, z, len(z) if self.fits_batch else None)
+        numbers, shared = numbers_in_cache(z), z.shape[1] < len(x)
+        draws = draws_at_once(self.draw_size(1, len(x) if shared else 1), numbers)
+        n = len(x) if shared else even(len(x), max(1, draws // len(z)))  # so many examples at once
+        parts = zip(x.split(n), z.split(n, 1), strict=not shared)
+        columns = [self._log_px_of_chunks(x, z, even(len(z), draws)) for x, z in parts]
+        return columns[0] if len(columns) == 1 else torch.cat(columns, 1)
+
+    def _log_px_of_chunks(self, x: Tensor, z: Tensor, draws: int | None) -> Tensor:
+        """The same of so many draws at once; where none are said, of as many as memory is meant for."""
 
         def log_px(z: Tensor) -> Tensor:
             return self.decode(z).log_prob(x)
 
-        chunks = z.split(draws_at_once(self.draw_size(z.shape[1], len(x))))
-        if len(chunks) == 1 or self.fits_batch:
+        chunks = z.split(draws or draws_at_once(self.draw_size(z.shape[1], len(x))))
+        if len(chunks) == 1:
             return log_px(z)
         if not torch.is_grad_enabled():
             return torch.cat([log_px(z) for z in chunks])

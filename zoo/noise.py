@@ -82,7 +82,7 @@ class ExampleNoise(TorchDispatchMode):
         True
     """
 
-    def __init__(self, keys: Tensor, first: int = 0, seed: int = 0) -> None:
+    def __init__(self, keys: Tensor, first: int | Tensor = 0, seed: int = 0) -> None:
         super().__init__()
         self._keys, self._first, self._seed, self._calls = keys, first, seed, 0
 
@@ -108,7 +108,7 @@ class ExampleNoise(TorchDispatchMode):
             )
         self._calls += 1  # a second draw within one rsample must not repeat the first
         keys = _scramble(self._keys.to(device) + _signed(mix(self._seed, self._calls)))
-        draws = torch.arange(self._first, self._first + shape[0], device=device) << 32
+        draws = (torch.arange(shape[0], device=device) + self._first) << 32
         counters = (draws[:, None] + torch.arange(n, device=device)) * _signed(_GAMMA)
         return _scramble(counters[:, None, :] + keys[:, None])
 
@@ -124,8 +124,8 @@ class ExampleNoise(TorchDispatchMode):
         bits = self._bits(out.shape, (n + 1) // 2, out.device)
         radius = _unit(bits, 32, out.dtype).log_().mul_(-2).sqrt_()
         angle = _unit(bits, 0, out.dtype).mul_(2 * math.pi)
-        pairs = torch.cat([radius * angle.cos(), radius * angle.sin()], -1)
-        return out.copy_(pairs[..., :n].reshape(out.shape).mul_(std).add_(mean))
+        pairs = torch.cat([angle.cos().mul_(radius), angle.sin_().mul_(radius)], -1)[..., :n].reshape(out.shape)
+        return out.copy_(pairs if (mean, std) == (0, 1) else pairs.mul_(std).add_(mean))
 
 
 def _signed(n: int) -> int:
@@ -138,7 +138,8 @@ def _scramble(h: Tensor) -> Tensor:
     """The finaliser of SplitMix64, in place on int64, whose products wrap around."""
     for shift, factor in _ROUNDS:
         h ^= (h >> shift).bitwise_and_(2 ** (64 - shift) - 1)  # >> keeps the sign: mask it away
-        h *= _signed(factor)
+        if factor != 1:
+            h *= _signed(factor)
     return h
 
 

@@ -65,9 +65,7 @@ class BundledEpoch(_TrainingEpochLoop):
         logs = often and (step % often == 0 or (self._batches_that_stepped + 1) % often == 0)
         full = self._since + 1 >= self.n_steps
         accumulates = trainer.accumulate_grad_batches != 1  # which a callback may change between epochs
-        return not (
-            alone_asked or ends or logs or accumulates or full or self._before_validation(index)
-        )
+        return not (alone_asked or ends or logs or accumulates or full or self._before_validation(index))
 
     def _before_validation(self, index: int) -> bool:
         often, total = self.trainer.val_check_batch, self.batch_progress.total.ready + 1

@@ -89,4 +89,4 @@ def _weigh_cut(model: DrawingModel, x: Tensor, k: int, kept: Tensor) -> Iterator
                 "the posterior or the prior does not factorise over its units: none can be left out of its density."
             )
         log_ratio = (p_factors.log_prob(z) - q_factors.log_prob(z))[..., kept].sum(-1)
-        yield model.decode(z * kept).log_prob(x) + log_ratio
+        yield model.log_px(x, z * kept) + log_ratio

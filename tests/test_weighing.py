@@ -1,0 +1,139 @@
+"""Many draws are weighed by compiled code: the same log-weights, as many of them, whatever the blocks."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from callbacks import LogLikelihood
+from tests.linear import same
+from tests.small import MODELS, SmallImages, quiet_trainer, small_model, small_x
+from zoo import StudentT, VampPrior, cache, compiling
+
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, {}) for name in MODELS},
+    "own draws of the prior": ("prior", {"share_draws": False}),
+    "student": ("iwae", {"likelihood": StudentT}),
+    "vamp": ("iwae", {"prior": partial(VampPrior, components=3)}),
+}
+ROW = 8 * 256
+"""The bytes of a decoded draw."""
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Compiles at once, which here is to record and to take the record as it is; the records."""
+    records: list[Any] = []
+
+    def take(graph: Any, *args: Any, **options: Any) -> Any:
+        records.append(graph)
+        return graph
+
+    monkeypatch.setenv("ZOO_COMPILE", "always")
+    monkeypatch.setattr(torch._inductor, "compile", take)
+    monkeypatch.setattr(compiling, "_said", set())
+    return records
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [1, 7])
+@pytest.mark.parametrize("rows", [1, 5, 40])  # of parts of the draws of one example, and of several examples
+def test_blocks_move_no_number(
+    monkeypatch: pytest.MonkeyPatch, compiled: list[Any], kind: str, n: int, rows: int
+) -> None:
+    name, arguments = KINDS[kind]
+    model, x, k = small_model(name, **arguments), small_x(n).round(), 11
+    whole = model.log_weights(x, k, chunk=k)
+    monkeypatch.setattr(cache, "core_cache", lambda: rows * ROW // torch.get_num_threads())
+    log_w = model.log_weights(x, k)
+    assert log_w.shape == (k, n)
+    assert compiled or kind == "vamp"  # whose densities look at values
+    same(log_w, whole)
+    same(model.log_likelihood(x, k), whole.logsumexp(0) - torch.tensor(k).log())
+
+
+def test_one_record_serves_while_the_weights_move(compiled: list[Any]) -> None:
+    model, x = small_model("iwae"), small_x(7).round()
+    for _ in range(3):
+        same(model.log_weights(x, 11), model.log_weights(x, 11, chunk=4))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(1.1)
+    assert len(compiled) == 1
+
+
+def halve(model: Any) -> None:
+    model.decoder = copy.deepcopy(model.decoder)
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter.mul_(0.5)
+
+
+def to_single(model: Any) -> None:
+    model.float()
+
+
+@pytest.mark.parametrize("change", [halve, to_single])
+def test_a_model_that_has_changed_is_recorded_anew(compiled: list[Any], change: Callable[[Any], None]) -> None:
+    model, x = small_model("iwae"), small_x(7).round()
+    model.log_weights(x, 11)
+    change(model)
+    x = x.to(model.dtype)
+    torch.testing.assert_close(model.log_weights(x, 11), model.log_weights(x, 11, chunk=4))
+    assert len(compiled) == 2
+
+
+def test_a_copy_has_a_record_of_its_own(compiled: list[Any]) -> None:
+    model, x = small_model("iwae"), small_x(7).round()
+    model.log_weights(x, 11)
+    again = copy.deepcopy(model)
+    halve(again)
+    same(again.log_weights(x, 11), again.log_weights(x, 11, chunk=4))
+    assert len(compiled) == 2
+
+
+def test_a_decoder_that_depends_on_values_is_not_recorded(compiled: list[Any], caplog: Any) -> None:
+    model, x = small_model("prior"), small_x(7).round()
+    decode = model.decode
+    model.decode = lambda z: decode(z if z.sum().item() > 1e9 else -z)  # type: ignore[method-assign]
+    same(model.log_weights(x, 11), model.log_weights(x, 11, chunk=4))
+    assert not compiled and "the estimate of log p(x) is not compiled" in caplog.text
+
+
+def test_code_that_gives_other_numbers_is_not_used(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setenv("ZOO_COMPILE", "always")
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, *_, **__: lambda *inputs: graph(*inputs) + 1)
+    model, x = small_model("iwae"), small_x(7).round()
+    same(model.log_weights(x, 11), model.log_weights(x, 11, chunk=4))
+    assert "gives other numbers" in caplog.text
+
+
+def test_it_waits_until_it_pays(monkeypatch: pytest.MonkeyPatch, compiled: list[Any]) -> None:
+    monkeypatch.setenv("ZOO_COMPILE", "auto")
+    monkeypatch.setattr(compiling, "COMPILATION", 3.5 * compiling.SHARE * compiling.OVERHEAD)
+    model, x = small_model("iwae"), small_x(7).round()
+    found = []
+    for _ in range(5):
+        model.log_weights(x, 11)
+        found.append(len(compiled))
+    assert found == [0, 0, 0, 1, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_compiled_in_a_test_run_it_gives_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str) -> None:
+    name, arguments = KINDS[kind]
+    found = []
+    for switch in ("never", "always"):
+        monkeypatch.setenv("ZOO_COMPILE", switch)
+        pl.seed_everything(5, verbose=False)
+        trainer = quiet_trainer(tmp_path, LogLikelihood(k=[3, 37]))
+        found.append(trainer.test(small_model(name, **arguments), SmallImages(sizes=(83, 11, 13)), verbose=False)[0])
+    assert found[0].keys() == found[1].keys()
+    for key, value in found[0].items():
+        assert found[1][key] == pytest.approx(value, rel=1e-7, abs=1e-9), key
