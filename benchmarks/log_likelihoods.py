@@ -3,14 +3,17 @@
 python benchmarks/log_likelihoods.py --data MNIST --epochs 30          # data in ZOO_DATA_DIR, or downloaded
 python benchmarks/log_likelihoods.py --data MNIST --checkpoints runs/*-mnist/1/checkpoints/best.ckpt
 
-It prints means over the same test images ± their standard errors, in nats, with the paired difference from L_k by the
-model's own proposal, and what an image costs in decoder passes.
+It prints means over test images ± their standard errors, in nats, with the paired difference from L_k of the same
+images by the model's own proposal, and what an image costs: passes through the decoder, and seconds. Annealed
+importance sampling takes the first of the images; its gap is that of bidirectional Monte Carlo, on as many that the
+model has made.
 """
 
 import argparse
 import functools
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +23,8 @@ from torch import Tensor
 
 import datamodules
 import zoo
+from zoo import AnnealedImportanceSampling
+from zoo.estimators import bidirectional_monte_carlo, simulate
 from zoo.noise import fingerprint
 
 MODELS = (
@@ -38,6 +43,10 @@ class Estimator(NamedTuple):
     """From a model, the data and x (B, *x_shape) to what is estimated of each example, (B,), in nats."""
     passes: int
     """How often an image is decoded, without what is trained once for all."""
+    n_images: int
+    """How many images it takes."""
+    is_gap: bool = False
+    """Whether it is the distance of two bounds, and no log-likelihood."""
 
 
 def by_proposal(model: zoo.LatentVariableModel, data: Any, x: Tensor, k: int, proposal: zoo.Proposal | None) -> Tensor:
@@ -47,8 +56,19 @@ def by_proposal(model: zoo.LatentVariableModel, data: Any, x: Tensor, k: int, pr
     return torch.cat([model.log_likelihood(part, k, proposal=proposal) for part in x.split(20)])
 
 
-def estimators(k: int, refit_epochs: int) -> list[Estimator]:
-    """The columns: L_k by several proposals."""
+def annealed(model: zoo.LatentVariableModel, data: Any, x: Tensor, ais: AnnealedImportanceSampling) -> Tensor:
+    """The estimate of annealed importance sampling, (B,)."""
+    return ais(model, x).log_likelihood
+
+
+def bidirectional(model: zoo.LatentVariableModel, data: Any, x: Tensor, ais: AnnealedImportanceSampling) -> Tensor:
+    """The gap of bidirectional Monte Carlo, of as many examples as x that the model has made, (B,)."""
+    return bidirectional_monte_carlo(model, simulate(model, len(x)), ais).gap
+
+
+def estimators(k: int, refit_epochs: int, n_images: int, ais_images: int, temperatures: int) -> list[Estimator]:
+    """The columns: L_k by several proposals, annealed importance sampling from the prior, and its gap."""
+    ais = AnnealedImportanceSampling(temperatures, n_chains=10)
     fits = zoo.Refitted()
     by_elbo = zoo.RefittedEncoder(zoo.RefitVAE, refit_epochs)
     by_iwae = zoo.RefittedEncoder(functools.partial(zoo.RefitIWAE, k=10), refit_epochs)
@@ -58,9 +78,14 @@ def estimators(k: int, refit_epochs: int) -> list[Estimator]:
         "encoder refitted by IWAE, k = 10": (by_iwae, k),
         "refitted to each image": (fits, k + 2 * fits.steps * fits.pairs),
     }
-    return [
-        Estimator(name, functools.partial(by_proposal, k=k, proposal=proposal), passes)
+    weighed = [
+        Estimator(name, functools.partial(by_proposal, k=k, proposal=proposal), passes, n_images)
         for name, (proposal, passes) in columns.items()
+    ]
+    return [
+        *weighed,
+        Estimator(f"AIS, T = {temperatures}", functools.partial(annealed, ais=ais), ais.passes, ais_images),
+        Estimator("BDMC gap", functools.partial(bidirectional, ais=ais), 2 * ais.passes, ais_images, is_gap=True),
     ]
 
 
@@ -78,10 +103,24 @@ def some_test_images(data: Any, n: int) -> Tensor:
     return x[fingerprint(x).argsort()[:n]]
 
 
-def cell(values: Tensor, own: Tensor) -> str:
-    """The mean ± its standard error, and the paired difference from another estimate."""
-    mean, paired = (f"{each.mean():.2f} ± {each.std() / len(each) ** 0.5:.2f}" for each in (values, values - own))
-    return mean if values is own else f"{mean} ({paired} above)"
+def cell(values: Tensor, own: Tensor, is_gap: bool) -> str:
+    """The mean ± its standard error, and the paired difference from another estimate of the same images."""
+    mean, paired = (
+        f"{each.mean():.2f} ± {each.std() / len(each) ** 0.5:.2f}" for each in (values, values - own[: len(values)])
+    )
+    return mean if values is own or is_gap else f"{mean} ({paired} above)"
+
+
+def row(path: Path, data: Any, x: Tensor, columns: list[Estimator]) -> str:
+    """What the estimators find of a model, and how long each took for an image."""
+    model, found, seconds = zoo.load(path), [], []
+    for each in columns:
+        start = time.perf_counter()
+        found.append(each.estimate(model, data, x[: each.n_images]))
+        seconds.append((time.perf_counter() - start) / each.n_images)
+    cells = [cell(values, found[0], each.is_gap) for each, values in zip(columns, found, strict=True)]
+    name = f"{type(model).__name__}, k = {model.k}" + (", L_k of draws of the prior" * (not model.has_encoder))
+    return f"| {name} | {' | '.join(cells)} |\n| seconds an image | {' | '.join(f'{s:.2g}' for s in seconds)} |"
 
 
 def main() -> None:
@@ -93,6 +132,8 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=5000, help="draws of the log-likelihood")
     parser.add_argument("--refit_epochs", type=int, default=20, help="of training an encoder")
     parser.add_argument("--n_images", type=int, default=500)
+    parser.add_argument("--ais_images", type=int, default=50, help="of annealed importance sampling")
+    parser.add_argument("--temperatures", type=int, default=500, help="of annealed importance sampling")
     parser.add_argument("--folder", type=Path, default=Path("runs"))
     given = parser.parse_args()
     paths = given.checkpoints or [trained(options, given.data, given.epochs, given.folder) for options in MODELS]
@@ -100,14 +141,11 @@ def main() -> None:
     data.prepare_data()
     data.setup("test")
     x = some_test_images(data, given.n_images)
-    columns = estimators(given.k, given.refit_epochs)
-    print(f"| {len(x)} images of {given.data} | " + " | ".join(each.name for each in columns) + " |")
+    columns = estimators(given.k, given.refit_epochs, len(x), min(len(x), given.ais_images), given.temperatures)
+    print(f"| {given.data} | " + " | ".join(f"{each.name}, {each.n_images} images" for each in columns) + " |")
     print("|---" * (1 + len(columns)) + "|")
     for path in paths:
-        model = zoo.load(path)
-        found = [each.estimate(model, data, x) for each in columns]
-        cells = [cell(values, found[0]) for values in found]
-        print(f"| {type(model).__name__}, k = {model.k} | " + " | ".join(cells) + " |", flush=True)
+        print(row(path, data, x, columns), flush=True)
     print("| decoder passes an image | " + " | ".join(f"{each.passes:,}" for each in columns) + " |")
 
 

@@ -78,7 +78,7 @@ class Weighing:
         if key not in self._blocks:
             weigh = partial(model.weigh, k=c)
             self._blocks[key] = Compiled(weigh, "the estimate of log p(x)", self._flops * c * len(x))
-        return self._blocks[key].version(calls, x, fingerprint(x), torch.zeros((), dtype=torch.int64, device=x.device))
+        return self._blocks[key].version(calls, x, fingerprint(x), torch.tensor(0))
 
     def __deepcopy__(self, memo: Any) -> "Weighing":
         return Weighing()
@@ -91,9 +91,14 @@ def _columns(block: Block, x: Tensor, k: int, c: int, b: int) -> Iterator[Iterat
     keys = fingerprint(x)
     for start in range(0, len(x), b):
         begin = min(start, len(x) - b)  # all blocks are of one shape: the last ones overlap with those before
-        part, whose = x[begin : begin + b].contiguous(), keys[begin : begin + b]
-        firsts = ((first, torch.tensor(first, device=x.device)) for first in range(0, k, c))
-        yield (block(part, whose, number)[: k - first, start - begin :] for first, number in firsts)
+        weigh = partial(block, x[begin : begin + b].contiguous(), keys[begin : begin + b])
+        yield _chunks(weigh, k, c, start - begin)
+
+
+def _chunks(weigh: Callable[[Tensor], Tensor], k: int, c: int, known: int) -> Iterator[Tensor]:
+    """Log-weights of k draws, without the examples whose are known."""
+    for first in range(0, k, c):
+        yield weigh(torch.tensor(first))[: k - first, known:]
 
 
 def _flops(model: Weighable, x: Tensor) -> int:

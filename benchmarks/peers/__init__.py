@@ -47,7 +47,8 @@ TRAINERS = (
 
 EVALUATORS = (
     Peer(FLOOR, "benchmarks.peers.matrix_products"),
-    Peer(OURS, "benchmarks.peers.zoo_log_likelihood"),
+    Peer(OURS, "benchmarks.peers.zoo_log_likelihood", options={"ZOO_COMPILE": "always"}),
+    Peer("zoo, not compiled", "benchmarks.peers.zoo_log_likelihood", options={"ZOO_COMPILE": "never"}),
     Peer("torch, in chunks", "benchmarks.peers.torch_log_likelihood"),
     Peer("torch, in chunks, compiled", "benchmarks.peers.torch_log_likelihood", options={"BENCHMARK_COMPILE": "1"}),
     Peer("JAX scan over chunks", "benchmarks.peers.jax_log_likelihood", needs="optax", devices=["cpu"]),
