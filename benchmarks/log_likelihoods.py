@@ -4,9 +4,9 @@ python benchmarks/log_likelihoods.py --data MNIST --epochs 30          # data in
 python benchmarks/log_likelihoods.py --data MNIST --checkpoints runs/*-mnist/1/checkpoints/best.ckpt
 
 It prints means over test images ± their standard errors, in nats, with the paired difference from L_k of the same
-images by the model's own proposal, and what an image costs: passes through the decoder, and seconds. Annealed
-importance sampling takes the first of the images; its gap is that of bidirectional Monte Carlo, on as many that the
-model has made.
+images by the model's own proposal, and what an image costs: passes through the decoder, and seconds, in which images
+share the training of an encoder and a compilation. Annealed importance sampling takes the first of the images; its gap
+is that of bidirectional Monte Carlo, on as many that the model has made.
 """
 
 import argparse

@@ -213,7 +213,12 @@ def test_bad_arguments_are_refused(make: Callable[[], Monitor], sentence: str) -
 def test_the_command_line_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_place: None) -> None:
     monkeypatch.chdir(tmp_path)
     options = ["--data=LinearGaussian", "--data.n_test=7", "--model=GaussianVAE", "--model.latent_dim=2"]
-    options += ["--trainer.fast_dev_run=true", "--trainer.accelerator=cpu", "--log_likelihood.k=3"]
+    options += [
+        "--trainer.fast_dev_run=true",
+        "--trainer.accelerator=cpu",
+        "--log_likelihood.k=3",
+        "--pictures.stages=[]",
+    ]
     for monitor in ("AIS", "BDMC"):
         options += [f"--trainer.callbacks+={monitor}", "--trainer.callbacks.n_temperatures=3"]
         options += ["--trainer.callbacks.n_images=3", "--trainer.callbacks.proposal=Amortised"]

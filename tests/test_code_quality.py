@@ -260,6 +260,7 @@ def test_it_is_added_on_the_command_line(
         "--data=LinearGaussian",
         "--model=GaussianVAE",
         "--trainer.fast_dev_run=true",
+        "--pictures.stages=[]",
         "--trainer.accelerator=cpu",
     ]
     main(["fit", *options, "--trainer.callbacks+=CodeQuality", "--trainer.callbacks.n_train=50"])

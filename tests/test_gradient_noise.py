@@ -96,7 +96,12 @@ def test_what_has_no_noise_is_refused() -> None:
 def test_the_command_line_adds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_place: None) -> None:
     monkeypatch.chdir(tmp_path)
     options = ["--data=LinearGaussian", "--data.n_test=7", "--model=GaussianVAE", "--model.latent_dim=2"]
-    options += ["--trainer.fast_dev_run=true", "--trainer.accelerator=cpu", "--log_likelihood.k=2"]
+    options += [
+        "--trainer.fast_dev_run=true",
+        "--trainer.accelerator=cpu",
+        "--log_likelihood.k=2",
+        "--pictures.stages=[]",
+    ]
     main(["fit", *options, "--trainer.callbacks+=GradientNoise", "--trainer.callbacks.draws=8"])
     (path,) = Path("runs").glob("*/1/metrics.json")
     found = json.loads(path.read_text())["test"]

@@ -259,7 +259,12 @@ def test_the_command_line_takes_one_k_or_several(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     options = ["--data=LinearGaussian", "--data.n_test=7", "--model=GaussianVAE", "--model.latent_dim=2"]
-    options += ["--trainer.fast_dev_run=true", "--trainer.accelerator=cpu", "--log_likelihood.n_images=3"]
+    options += [
+        "--trainer.fast_dev_run=true",
+        "--trainer.accelerator=cpu",
+        "--log_likelihood.n_images=3",
+        "--pictures.stages=[]",
+    ]
     main(["fit", *options, f"--log_likelihood.k={typed}"])
     (path,) = Path("runs").glob("*/1/metrics.json")
     found = json.loads(path.read_text())["test"]

@@ -21,6 +21,7 @@ SMALL = [
     "--model.encoder.hidden=[4]",
     "--model.decoder.hidden=[4]",
     "--log_likelihood.k=5",
+    "--pictures.stages=[test]",
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",
     "--trainer.log_every_n_steps=1",

@@ -71,8 +71,22 @@ def test_it_can_be_mapped_over_an_axis(grad: bool) -> None:
     logits, x = case((4, 7, 13), (4, 7, 13))
     with torch.set_grad_enabled(grad):
         same(torch.vmap(log_prob)(logits, x), plain(logits, x))
+        same(torch.vmap(log_prob, in_dims=(None, 0))(logits[0], x), plain(logits[0], x))
     each = torch.vmap(torch.func.grad(lambda logits, x: log_prob(logits, x).sum()))(logits, x)
     same(each, x - logits.sigmoid())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # of torch's forward mode
+def test_it_has_a_forward_derivative() -> None:
+    (logits, x), (of_logits, of_x) = case((3, 7, 13), (7, 13)), case((3, 7, 13), (7, 13))
+    found = torch.func.jvp(log_prob, (logits, x), (of_logits, of_x))[1]
+    same(found, ((x - logits.sigmoid()) * of_logits + logits * of_x).sum(-1))
+
+
+def test_a_gradient_may_be_taken_through_a_map() -> None:
+    logits, x = case((7, 13), (4, 7, 13))
+    torch.vmap(log_prob, in_dims=(None, 0))(logits.requires_grad_(), x).sum().backward()
+    same(logits.grad, (x - logits.detach().sigmoid()).sum(0))
 
 
 def traced_step(logits: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

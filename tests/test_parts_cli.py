@@ -19,6 +19,7 @@ SMALL = [
     "--model.encoder.hidden=[4]",
     "--model.decoder.hidden=[4]",
     "--log_likelihood.k=2",
+    "--pictures.stages=[test]",
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",
     "--trainer.max_epochs=1",

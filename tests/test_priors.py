@@ -158,5 +158,5 @@ def test_a_mixture_in_16_bits_is_weighed_in_32(prior: Any) -> None:
 def test_no_more_draws_are_weighed_at_once_than_the_components_of_a_vamp_prior_leave_room_for() -> None:
     model = model_with(prior=partial(VampPrior, components=50_000))
     with torch.no_grad():
-        chunks = list(model._weigh(torch.ones(B, *SHAPE), 10, None))
-    assert [len(log_w) for log_w in chunks] == [9, 1]  # 10 of 7 × 50,000 × 5 numbers are more than 2^24
+        sizes = [len(z) for _, z in model.evaluation_codes(torch.ones(B, *SHAPE), 10)]
+    assert sizes == [9, 1]  # 10 of 7 × 50,000 × 5 numbers are more than 2^24

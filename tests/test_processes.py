@@ -22,6 +22,7 @@ RUN = (
     "--trainer.max_epochs=2",
     "--trainer.enable_progress_bar=false",
     "--log_likelihood.k=[5,30]",
+    "--pictures.stages=[]",
     "--posterior_variance.cut_k=5",
 )
 

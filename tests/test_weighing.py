@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n", [1, 7])
-@pytest.mark.parametrize("rows", [1, 5, 40])  # of parts of the draws of one example, and of several examples
+@pytest.mark.parametrize("rows", [1, 6, 40])  # parts of the draws of an example; blocks that overlap; all at once
 def test_blocks_move_no_number(
     monkeypatch: pytest.MonkeyPatch, compiled: list[Any], kind: str, n: int, rows: int
 ) -> None:
@@ -78,7 +79,27 @@ def to_single(model: Any) -> None:
     model.float()
 
 
-@pytest.mark.parametrize("change", [halve, to_single])
+def without_tanh(model: Any) -> None:
+    parent, name = next(
+        (part, name)
+        for part in model.decoder.modules()
+        for name, child in part.named_children()
+        if isinstance(child, torch.nn.Tanh)
+    )
+    setattr(parent, name, torch.nn.Sigmoid())
+
+
+def hook(model: Any) -> None:
+    model.decoder.register_forward_hook(lambda module, inputs, output: 2 * output)
+
+
+def strides(model: Any) -> None:
+    for parameter in model.parameters():
+        if parameter.ndim == 2:
+            parameter.data = parameter.data.t().contiguous().t()
+
+
+@pytest.mark.parametrize("change", [halve, to_single, without_tanh, hook, strides])
 def test_a_model_that_has_changed_is_recorded_anew(compiled: list[Any], change: Callable[[Any], None]) -> None:
     model, x = small_model("iwae"), small_x(7).round()
     model.log_weights(x, 11)
@@ -86,6 +107,31 @@ def test_a_model_that_has_changed_is_recorded_anew(compiled: list[Any], change: 
     x = x.to(model.dtype)
     torch.testing.assert_close(model.log_weights(x, 11), model.log_weights(x, 11, chunk=4))
     assert len(compiled) == 2
+
+
+def test_methods_that_replace_each_other_are_told_apart(compiled: list[Any]) -> None:
+    model, x = small_model("iwae"), small_x(7).round()
+    decode = type(model).decode
+    for sign in (1, -1):
+        model.decode = lambda z, sign=sign: decode(model, sign * z)  # type: ignore[method-assign]
+        same(model.log_weights(x, 11), model.log_weights(x, 11, chunk=4))
+        del model.decode
+    assert len(compiled) == 2
+
+
+def test_what_depends_on_the_trainer_is_not_recorded(compiled: list[Any], caplog: Any) -> None:
+    model, x = small_model("iwae"), small_x(7).round()
+    model.trainer, decode = SimpleNamespace(current_epoch=1), type(model).decode  # type: ignore[assignment]
+    model.decode = lambda z: decode(model, z * (1 + model.trainer.current_epoch))  # type: ignore[method-assign]
+    same(model.log_weights(x, 11), model.log_weights(x, 11, chunk=4))
+    assert not compiled and "asks the trainer for `current_epoch`" in caplog.text
+
+
+def test_an_image_may_lie_in_memory_in_another_order(compiled: list[Any]) -> None:
+    model, x = small_model("iwae"), small_x(7).round()
+    other = x.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)
+    same(model.log_weights(other, 11), model.log_weights(x, 11, chunk=4))
+    assert len(compiled) == 1
 
 
 def test_a_copy_has_a_record_of_its_own(compiled: list[Any]) -> None:
@@ -108,6 +154,7 @@ def test_a_decoder_that_depends_on_values_is_not_recorded(compiled: list[Any], c
 def test_code_that_gives_other_numbers_is_not_used(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     monkeypatch.setenv("ZOO_COMPILE", "always")
     monkeypatch.setattr(torch._inductor, "compile", lambda graph, *_, **__: lambda *inputs: graph(*inputs) + 1)
+    monkeypatch.setattr(compiling, "_said", set())
     model, x = small_model("iwae"), small_x(7).round()
     same(model.log_weights(x, 11), model.log_weights(x, 11, chunk=4))
     assert "gives other numbers" in caplog.text
@@ -128,12 +175,20 @@ def test_it_waits_until_it_pays(monkeypatch: pytest.MonkeyPatch, compiled: list[
 @pytest.mark.parametrize("kind", KINDS)
 def test_compiled_in_a_test_run_it_gives_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str) -> None:
     name, arguments = KINDS[kind]
+    monkeypatch.setattr(cache, "core_cache", lambda: 3 * ROW // torch.get_num_threads())  # a few blocks for a batch
     found = []
     for switch in ("never", "always"):
         monkeypatch.setenv("ZOO_COMPILE", switch)
         pl.seed_everything(5, verbose=False)
-        trainer = quiet_trainer(tmp_path, LogLikelihood(k=[3, 37]))
-        found.append(trainer.test(small_model(name, **arguments), SmallImages(sizes=(83, 11, 13)), verbose=False)[0])
+        model, trainer = small_model(name, **arguments), quiet_trainer(tmp_path, LogLikelihood(k=[3, 37]))
+        for factor in (1.0, 1.1):  # the weights move, and the code stays
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.mul_(factor)
+            tested = trainer.test(model, SmallImages(sizes=(83, 11, 13)), verbose=False)[0]
+        found.append(tested)
+        versions = [each._version for each in model._weighing._blocks.values()]
+        assert any(versions) == (switch == "always" and kind != "vamp")
     assert found[0].keys() == found[1].keys()
     for key, value in found[0].items():
         assert found[1][key] == pytest.approx(value, rel=1e-7, abs=1e-9), key

@@ -14,6 +14,7 @@ from torch.fx import Graph, GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from zoo.errors import ZooError
+from zoo.keeping import generators_kept
 
 SWITCH = "ZOO_COMPILE"
 """The environment variable that says when to compile: `auto`, `always` or `never`."""
@@ -72,49 +73,51 @@ class Compiled:
     is used, what it gives is compared with what the function gives.
 
     Args:
-        function: From tensors of the same shapes and types at each call to a tensor.
-        name: What it does, in a few words, for the message.
+        name: What the function does, in a few words, for the message.
         flops: How many operations its matrix products make at each call.
 
     Example:
-        >>> Compiled(torch.log1p, "the logarithm", flops=2).version(10, torch.zeros(2)) is None
+        >>> Compiled("the logarithm", flops=2).version(torch.log1p, 10, torch.zeros(2)) is None
         True
     """
 
-    def __init__(self, function: Callable[..., Tensor], name: str, flops: float) -> None:
-        self.function, self.name, self.flops, self.calls = function, name, flops, 0
+    def __init__(self, name: str, flops: float) -> None:
+        self.name, self.flops, self.calls = name, flops, 0
         self._version: Callable[..., Tensor] | None = None
         self._failed = False
 
-    def version(self, calls: int, *inputs: Tensor) -> Callable[..., Tensor] | None:
+    def version(self, function: Callable[..., Tensor], calls: int, *inputs: Tensor) -> Callable[..., Tensor] | None:
         """The compiled version, or None where it does not pay yet or, after one message, cannot be made.
 
         Args:
+            function: From tensors to a tensor; it is not held, since it may hold what holds this.
             calls: How many calls are asked for now.
-            inputs: What it would be called with, as to shapes and types.
+            inputs: What it would be called with, as to shapes and types, contiguous.
 
         Raises:
-            ZooError: It cannot be compiled and `ZOO_COMPILE` is `always`.
+            ZooError: The compiler fails and `ZOO_COMPILE` is `always`.
         """
         self.calls += calls
         if self._version is None and not self._failed and compiles(self.calls, self.flops, inputs[0].device):
-            self._version = self._compile([*inputs])
+            self._version = self._compile(function, inputs)
             self._failed = self._version is None
         return self._version
 
     @torch.inference_mode(False)
     @torch.no_grad()
-    def _compile(self, inputs: list[Tensor]) -> Callable[..., Tensor] | None:
-        inputs = [each.clone() for each in inputs]  # tensors of inference mode cannot be recorded
+    def _compile(self, function: Callable[..., Tensor], given: Sequence[Tensor]) -> Callable[..., Tensor] | None:
+        inputs = [each.clone(memory_format=torch.contiguous_format) for each in given]  # none of inference mode
         try:
-            recorded = make_fx(self.function)(*inputs)
+            with generators_kept():
+                recorded = make_fx(function)(*inputs)
+                expected = function(*inputs)
         except Exception as error:
             _warn(self.name, error)
             return None
         version = compiled_graph(recorded, inputs, self.name)
         if version is recorded:
             return None
-        if not torch.allclose(version(*inputs), self.function(*inputs), rtol=1e-4, atol=1e-4, equal_nan=True):
+        if not torch.allclose(version(*inputs), expected, rtol=1e-4, atol=1e-4, equal_nan=True):
             _warn(self.name, ArithmeticError("the compiled version gives other numbers"))
             return None
         return version

@@ -72,7 +72,8 @@ class DrawingModel(LightningSteps):
         Args:
             x: A batch, (B, *x_shape).
             k: The number of draws, honoured exactly.
-            chunk: How many draws are decoded at once; the weights do not depend on it.
+            chunk: How many draws are made at once, on which the weights do not depend; where it is said, nothing is
+                compiled.
             proposal: What z is drawn from; by default q(z|x).
 
         Raises:
@@ -91,7 +92,7 @@ class DrawingModel(LightningSteps):
         Args:
             x: A batch, (B, *x_shape).
             k: The number of draws, honoured exactly.
-            chunk: How many draws are decoded at once.
+            chunk: How many draws are made at once; where it is said, nothing is compiled.
             proposal: What z is drawn from; by default q(z|x).
 
         Raises:
@@ -178,7 +179,7 @@ class DrawingModel(LightningSteps):
         numbers, shared = numbers_in_cache(z), z.shape[1] < len(x)
         draws = draws_at_once(self.draw_size(1, len(x) if shared else 1), numbers)
         n = len(x) if shared else even(len(x), max(1, draws // len(z)))  # so many examples at once
-        parts = zip(x.split(n), z.split(n, 1), strict=not shared)
+        parts = zip(x.split(n), z.split(n, 1), strict=True)
         columns = [self._log_px_of_chunks(x, z, even(len(z), draws)) for x, z in parts]
         return columns[0] if len(columns) == 1 else torch.cat(columns, 1)
 

@@ -10,16 +10,16 @@ _LARGEST = 2**25  # the most that glibc accepts
 
 
 def keep_freed() -> None:
-    """Keeps what tensors leave, up to a quarter of a GiB, for those to come.
+    """Keeps about a quarter of a GiB of what tensors leave for those to come.
 
     glibc gives a large tensor back to the system as soon as it is gone, and the next one costs a fault for each of its
-    pages: at each step again, a quarter of the time of one of IWAE. Where the environment sets MALLOC_TRIM_THRESHOLD_
-    or MALLOC_MMAP_THRESHOLD_ that holds; with another C library nothing is done.
+    pages, at each step again. Where the environment sets MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_ or
+    GLIBC_TUNABLES that holds; with another C library nothing is done.
 
     Example:
         >>> keep_freed()
     """
-    if not {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & {*os.environ}:
+    if not {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"} & {*os.environ}:
         with suppress(OSError, AttributeError, TypeError):  # which has no such function, or is not to be found
             libc = ctypes.CDLL(None)
             libc.mallopt(_TRIM_THRESHOLD, _KEPT)

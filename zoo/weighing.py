@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo.bundles.recording import state
+from zoo.bundles.recording import alone, state
 from zoo.cache import even, numbers_in_cache
 from zoo.compiling import Compiled
 from zoo.noise import fingerprint
@@ -18,6 +18,9 @@ from zoo.priors import Prior
 
 PARTS = 4
 """How often the codes of a block fill the cache as they are decoded: they share what a call costs by itself."""
+
+SHAPES = 16
+"""Of how many shapes of blocks it is known how often they were asked for."""
 
 Block = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From examples, their keys and the index of the first draw to log-weights, (c, b)."""
@@ -46,7 +49,8 @@ class Weighing:
 
     A block is a function of the examples and of the number of its first draw, which is recorded and compiled for one
     shape: noise, codes, what they are decoded to and their densities are made in few passes. What is compiled is
-    forgotten where the model has changed in anything but the values of its weights. A copy of a model begins with none.
+    forgotten where the model has changed in anything but the values of its weights: see `zoo.bundles.recording.state`.
+    A copy of a model begins with none.
     """
 
     def __init__(self) -> None:
@@ -74,14 +78,17 @@ class Weighing:
         held = state(model)  # pyright: ignore[reportArgumentType]
         if held != self._held:
             self._held, self._blocks, self._flops = held, {}, _flops(model, x)
+
+        def weigh(x: Tensor, keys: Tensor, first: Tensor) -> Tensor:
+            with alone(model):
+                return model.weigh(x, keys, first, c)
+
         key = x.shape, x.dtype, x.device, c
         if key not in self._blocks:
-            weigh = partial(model.weigh, k=c)
-            self._blocks[key] = Compiled(weigh, "the estimate of log p(x)", self._flops * c * len(x))
-        return self._blocks[key].version(calls, x, fingerprint(x), torch.tensor(0))
-
-    def __deepcopy__(self, memo: Any) -> "Weighing":
-        return Weighing()
+            while len(self._blocks) >= SHAPES:
+                self._blocks.pop(next(iter(self._blocks)))
+            self._blocks[key] = Compiled("the estimate of log p(x)", self._flops * c * len(x))
+        return self._blocks[key].version(weigh, calls, x, fingerprint(x), torch.tensor(0))
 
     def __reduce__(self) -> Any:
         return Weighing, ()

@@ -26,6 +26,10 @@ COMPILED = 1e-3
 """By what share a compiled gradient may differ: rounding, which a steep objective enlarges."""
 
 
+HALF = 0.05
+"""The same of a recording in 16 bits; in others it is held to a thousand times their rounding."""
+
+
 class Unrecordable(Exception):
     """A step cannot be recorded: it is more than a function of the weights, the batch and the noise."""
 
@@ -48,16 +52,17 @@ class RecordedStep:
 
     def __init__(self, model: Any, x: Tensor) -> None:
         self.model = model
-        self.like = (x.shape, x.dtype, x.device)
+        self.like = _layout(x)
         self.parameters = [each for each in model.parameters() if each.requires_grad]
-        with _alone(model), generators_kept():
+        with alone(model), generators_kept():
             self._recorded = self._record(x)
         self._run: Callable[..., Any] = self._recorded
-        self.compare(x, 1e3 * torch.finfo(x.dtype).eps)  # the same operations, but for how a GPU orders its sums
+        rounding = min(1e3 * torch.finfo(x.dtype).eps, HALF)
+        self.compare(x, rounding)  # the same operations, but for how a GPU orders its sums
 
     def fits(self, x: Tensor) -> bool:
         """Whether it is the step of such a batch."""
-        return (x.shape, x.dtype, x.device) == self.like
+        return _layout(x) == self.like
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Gradients]:
         """The loss of a batch, and its gradient with respect to each parameter."""
@@ -84,8 +89,9 @@ class RecordedStep:
             own = self._own(x)
         with generators_kept():
             recorded = self(x)
+        scale = 1e-6 * torch.stack([each.detach().double().norm() for each in own[1] if each is not None]).norm()
         for a, b in zip((own[0], *own[1]), (recorded[0], *recorded[1]), strict=True):
-            if (a is None) != (b is None) or (a is not None and b is not None and _apart(a, b, tolerance)):
+            if (a is None) != (b is None) or (a is not None and b is not None and _apart(a, b, tolerance, scale)):
                 raise Unrecordable("its objective is more than a function of the weights, the batch and the noise")
 
     def compile(self, x: Tensor) -> None:
@@ -140,7 +146,7 @@ class _NoTrainer:
 
 
 @contextmanager
-def _alone(model: Any) -> Iterator[None]:
+def alone(model: Any) -> Iterator[None]:
     """Within it the model has no trainer to ask, and distributions do not look into their arguments."""
     trainer, validates = model._trainer, Distribution._validate_args
     model._trainer = _NoTrainer()
@@ -152,16 +158,33 @@ def _alone(model: Any) -> Iterator[None]:
         Distribution.set_default_validate_args(validates)
 
 
+class _Same:
+    """Holds an object, so that no other one takes its place in memory, and is equal where that is the same."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.value is self.value
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+
 def state(model: nn.Module) -> list[Any]:
-    """What a recording holds for ever: attributes, and which parameters and buffers there are."""
-    attributes = [
-        repr(value) if isinstance(value, bool | int | float | str | list | tuple | dict) else id(value)
-        for part in model.modules()
-        for name, value in vars(part).items()
-        if name not in _BOOKS
-    ]
-    tensors = [(id(each), each.requires_grad) for each in (*model.parameters(), *model.buffers())]
-    return [attributes, tensors]
+    """What a recording holds for ever: parts, hooks, attributes, and which parameters and buffers there are.
+
+    An object that is neither a number, a word nor a list, set or dictionary of them counts as changed where another
+    takes its place, and not where something within it changes.
+    """
+    plain = bool | int | float | str | list | tuple | dict | set
+    found: list[Any] = []
+    for part in model.modules():
+        found += [] if part is model else [_Same(part)]
+        found += [_Same(hook) for hooks in (part._forward_hooks, part._forward_pre_hooks) for hook in hooks.values()]
+        own = [value for name, value in vars(part).items() if name not in _BOOKS]
+        found += [repr(value) if isinstance(value, plain) else _Same(value) for value in own]
+    tensors = (*model.parameters(), *model.buffers())
+    return [*found, *((_Same(each), each.requires_grad, _layout(each)) for each in tensors)]
 
 
 @contextmanager
@@ -194,7 +217,12 @@ def _without_detours(graph: GraphModule) -> GraphModule:
     return graph
 
 
-def _apart(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    """Whether two tensors differ by more than a share of the first."""
+def _apart(a: Tensor, b: Tensor, tolerance: float, scale: Tensor) -> bool:
+    """Whether two tensors differ by more than a share of the first, or of a scale below which all is rounding."""
     a, b = a.detach().double(), b.detach().double()
-    return not (a - b).norm() <= tolerance * a.norm()  # also where they are no numbers
+    return not (a - b).norm() <= tolerance * (a.norm() + scale)  # also where they are no numbers
+
+
+def _layout(x: Tensor) -> tuple[Any, ...]:
+    """What operations that were chosen for a tensor take for granted."""
+    return x.shape, x.stride(), x.dtype, x.device

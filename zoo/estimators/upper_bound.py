@@ -18,7 +18,7 @@ NUMBERS = 2**24
 """How many weights are held at once."""
 
 
-class Weighing(Proposing, Protocol):
+class Bounded(Proposing, Protocol):
     """A model, as its bounds see it."""
 
     def evaluation_codes(
@@ -28,7 +28,7 @@ class Weighing(Proposing, Protocol):
         ...
 
 
-def simulated_bounds(model: Weighing, simulated: Simulated, k: int, proposal: Proposal | None = None) -> Bounds:
+def simulated_bounds(model: Bounded, simulated: Simulated, k: int, proposal: Proposal | None = None) -> Bounds:
     r""":math:`L_k` and :math:`U_k` of simulated data.
 
     .. math:: L_k = \log \frac{1}{k} \sum_{i=1}^{k} w_i, \qquad
@@ -61,7 +61,7 @@ def simulated_bounds(model: Weighing, simulated: Simulated, k: int, proposal: Pr
     return Bounds(*torch.cat(bounds, 1))
 
 
-def _bounds(model: Weighing, x: Tensor, z: Tensor, k: int, proposal: Proposal | None) -> tuple[Tensor, Tensor]:
+def _bounds(model: Bounded, x: Tensor, z: Tensor, k: int, proposal: Proposal | None) -> tuple[Tensor, Tensor]:
     """Both of a batch, each (B,)."""
     with evaluating(cast(nn.Module, model)):
         p, parts = model.prior(model.encode), []

@@ -60,6 +60,7 @@ class _LogProb(Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -68,5 +69,12 @@ class _LogProb(Function):
         if torch.is_grad_enabled() or grad.shape[:-1] != logits.shape[:-1]:  # to be differentiated again, or summed
             slope = ((logits.sigmoid() - x) * -grad).sum_to_size(logits.shape)
         else:
-            slope = logits.sigmoid().sub_(x).mul_(-grad)
+            slope = (logits.sigmoid() - x).mul_(-grad)
         return slope, (grad * logits).sum_to_size(x.shape) if ctx.needs_input_grad[1] else None
+
+    @staticmethod
+    def jvp(ctx: Any, of_logits: Tensor | None, of_x: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        logits, x = ctx.saved_tensors
+        by_logits = 0 if of_logits is None else (x - logits.sigmoid()) * of_logits
+        by_x = 0 if of_x is None else logits * of_x
+        return (by_logits + by_x).sum(-1)  # pyright: ignore[reportAttributeAccessIssue]
