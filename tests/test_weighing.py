@@ -42,8 +42,10 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n", [1, 7])
-@pytest.mark.parametrize("rows", [1, 6, 40])  # parts of the draws of an example; blocks that overlap; all at once
+@pytest.mark.parametrize(
+    ("rows", "n"),
+    [(1, 7), (6, 7), (40, 7), (6, 1)],  # parts of the draws of an example; blocks that overlap; all at once; one image
+)
 def test_blocks_move_no_number(
     monkeypatch: pytest.MonkeyPatch, compiled: list[Any], kind: str, n: int, rows: int
 ) -> None:
