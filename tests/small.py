@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 
 from datamodules import Dynamic, ImageDataModule, Images, Pixels, Splits
-from zoo import IWAE, MLP, BernoulliVAE, GaussianVAE, LatentVariableModel, PriorSampling
+from zoo import IWAE, MLP, BernoulliVAE, GaussianVAE, LatentVariableModel, PriorSampling, StudentT, VampPrior
 from zoo.cli.runs import WholeCheckpoints
 
 SHAPE, LATENT = (1, 5, 4), 3
@@ -22,6 +22,12 @@ MODELS: dict[str, tuple[type[LatentVariableModel], dict[str, Any]]] = {
     "iwae": (IWAE, {"k": 3}),
     "prior": (PriorSampling, {"k": 4}),
 }
+KINDS = MODELS | {
+    "own draws of the prior": (PriorSampling, {"k": 4, "share_draws": False}),
+    "student": (IWAE, {"k": 3, "likelihood": StudentT}),
+    "vamp": (IWAE, {"k": 3, "prior": partial(VampPrior, components=3)}),
+}
+"""Models whose draws are weighed in other ways."""
 
 
 class SmallImages(ImageDataModule):
@@ -52,8 +58,8 @@ def small_x(n: int = 7) -> torch.Tensor:
 
 
 def small_model(name: str, seed: int = 3, **arguments: Any) -> LatentVariableModel:
-    """A model of one of the four kinds, its weights drawn from a seed."""
-    cls, own = MODELS[name]
+    """A model of one of the kinds, its weights drawn from a seed."""
+    cls, own = KINDS[name]
     network = partial(MLP, hidden=[6])
     networks = {"decoder": network} if cls is PriorSampling else {"encoder": network, "decoder": network}
     torch.manual_seed(seed)

@@ -170,11 +170,11 @@ def small(cls: type[zoo.IWAE]) -> zoo.IWAE:
 @pytest.mark.parametrize(
     ("cls", "reason"),
     [
-        (ByStep, "its objective asks the trainer for `global_step`"),
-        (Logs, "its objective asks the trainer"),
+        (ByStep, "since it asks the trainer for `global_step`"),
+        (Logs, "since it asks the trainer"),
         (CountsCalls, "its objective changes attributes"),
         (Python, "its objective changes attributes or draws"),
-        (ByValue, "is not recorded: each step goes by itself, as it is written, since "),
+        (ByValue, "each step goes by itself, as it is written, since what it does depends on values"),
         (Owns, "since Owns has an `on_before_optimizer_step` of its own"),
     ],
 )

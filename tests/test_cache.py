@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.linear import same
-from tests.small import MODELS, small_model, small_x
+from tests.small import KINDS, small_model, small_x
 from tests.test_prior_sampling import Held
-from zoo import IWAE, MLP, BernoulliVAE, FixedVariance, GaussianVAE, StudentT, VampPrior, cache
+from zoo import IWAE, MLP, BernoulliVAE, FixedVariance, GaussianVAE, cache
 from zoo.cache import core_cache, even, numbers_in_cache
 from zoo.measures.units import cut_log_likelihood
 
@@ -41,19 +41,10 @@ def test_pieces_are_few_and_even() -> None:
             assert max(sizes) <= most and len(sizes) == -(-n // most)
 
 
-KINDS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in MODELS},
-    "own draws of the prior": ("prior", {"share_draws": False}),
-    "student": ("iwae", {"likelihood": StudentT}),
-    "vamp": ("iwae", {"prior": partial(VampPrior, components=3)}),
-}
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n", [1, 7])
 def test_no_number_depends_on_the_cache(monkeypatch: pytest.MonkeyPatch, kind: str, n: int) -> None:
-    name, arguments = KINDS[kind]
-    model, x, k = small_model(name, **arguments), small_x(n).round(), 11
+    model, x, k = small_model(kind), small_x(n).round(), 11
     whole, draw = model.log_weights(x, k), model.evaluation_draw(x)
     for rows in (0.01, 1, 3, 5, 40):  # parts of draws and of examples
         size = int(rows * 8 * 256)

@@ -84,7 +84,7 @@ class Compiled:
     def __init__(self, name: str, flops: float) -> None:
         self.name, self.flops, self.calls = name, flops, 0
         self._version: Callable[..., Tensor] | None = None
-        self._failed = False
+        self._tried = False
 
     def version(self, function: Callable[..., Tensor], calls: int, *inputs: Tensor) -> Callable[..., Tensor] | None:
         """The compiled version, or None where it does not pay yet or, after one message, cannot be made.
@@ -98,9 +98,8 @@ class Compiled:
             ZooError: The compiler fails and `ZOO_COMPILE` is `always`.
         """
         self.calls += calls
-        if self._version is None and not self._failed and compiles(self.calls, self.flops, inputs[0].device):
-            self._version = self._compile(function, inputs)
-            self._failed = self._version is None
+        if not self._tried and compiles(self.calls, self.flops, inputs[0].device):
+            self._tried, self._version = True, self._compile(function, inputs)
         return self._version
 
     @torch.inference_mode(False)
@@ -149,6 +148,13 @@ def compiled_graph(graph: GraphModule, inputs: Sequence[Tensor], name: str) -> C
         return graph
 
 
+def cause(error: Exception) -> str:
+    """Why something could not be recorded or compiled, in a line."""
+    if "tracing tensor" in str(error):  # by which torch means a value that was asked for
+        return "what it does depends on values"
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
+
+
 def _with_free_biases(recorded: GraphModule) -> GraphModule:
     """A copy that adds each bias by itself, which compiled code does as it goes on with the product."""
     aten, graph = torch.ops.aten, Graph()
@@ -180,5 +186,4 @@ def _warn(name: str, error: Exception) -> None:
 
 
 def _message(name: str, error: Exception) -> str:
-    cause = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
-    return f"{name} is not compiled, which is slower and no less right: {cause}"
+    return f"{name} is not compiled, which is slower and no less right: {cause(error)}"

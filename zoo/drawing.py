@@ -130,13 +130,17 @@ class DrawingModel(LightningSteps):
             ZooError: k is below 1, x is no data for the likelihood, or the proposal does not go with q(z|x).
         """
         self.check(x)
+        check_counts(k=k)
+        yield from self._codes(x, k, chunk, proposal)
+
+    def _codes(
+        self, x: Tensor, k: int, chunk: int | None, proposal: Proposal | None
+    ) -> Iterator[tuple[Distribution, Tensor]]:
         chunk = self._codes_at_once(x) if chunk is None else chunk
-        check_counts(k=k, chunk=chunk)
+        check_counts(chunk=chunk)
         q, keys = proposed(self, x, proposal), fingerprint(x)
         for first in range(0, k, chunk):
-            with ExampleNoise(keys, first):
-                z = q.rsample(torch.Size([min(chunk, k - first)]))
-            yield q, z
+            yield q, _drawn(q, keys, first, min(chunk, k - first))
 
     def _codes_at_once(self, x: Tensor) -> int:
         """So many draws of each example that they stay in the cache; few of them are decoded at a time."""
@@ -156,15 +160,14 @@ class DrawingModel(LightningSteps):
 
     def _chunks(self, x: Tensor, k: int, chunk: int | None, proposal: Proposal | None) -> Iterator[Tensor]:
         p = self.prior(self.encode)
-        for q, z in self.evaluation_codes(x, k, chunk, proposal):
+        for q, z in self._codes(x, k, chunk, proposal):
             yield Draw(q, p, z, self.log_px(x, z)).log_w
 
     @final
     def weigh(self, x: Tensor, keys: Tensor, first: Tensor, k: int) -> Tensor:
         """The log-weights of k draws of each example, from the first on: a function of tensors alone, (k, B)."""
         q = self.own_proposal(x)
-        with ExampleNoise(keys, first):
-            z = q.rsample(torch.Size([k]))
+        z = _drawn(q, keys, first, k)
         return Draw(q, self.prior(self.encode), z, self.log_px(x, z)).log_w
 
     @final
@@ -174,24 +177,27 @@ class DrawingModel(LightningSteps):
         So many are decoded at once that memory grows as k (B + D), and not as k pixels; where nothing is
         differentiated, so many that they stay in the cache.
         """
-        if self.fits_batch or torch.is_grad_enabled():
-            return self._log_px_of_chunks(x, z, len(z) if self.fits_batch else None)
-        numbers, shared = numbers_in_cache(z), z.shape[1] < len(x)
-        draws = draws_at_once(self.draw_size(1, len(x) if shared else 1), numbers)
+        if self.fits_batch:
+            return self._log_px_at_once(x, z)
+        if torch.is_grad_enabled():
+            chunks = z.split(draws_at_once(self.draw_size(z.shape[1], len(x))))
+            if len(chunks) == 1:
+                return self._log_px_at_once(x, z)
+            return torch.cat([checkpoint(self._log_px_at_once, x, each, use_reentrant=False) for each in chunks])
+        shared = z.shape[1] < len(x)
+        draws = draws_at_once(self.draw_size(1, len(x) if shared else 1), numbers_in_cache(z))
         n = len(x) if shared else even(len(x), max(1, draws // len(z)))  # so many examples at once
-        parts = zip(x.split(n), z.split(n, 1), strict=True)
-        columns = [self._log_px_of_chunks(x, z, even(len(z), draws)) for x, z in parts]
-        return columns[0] if len(columns) == 1 else torch.cat(columns, 1)
+        columns = [
+            torch.cat([self._log_px_at_once(some, each) for each in codes.split(even(len(z), draws))])
+            for some, codes in zip(x.split(n), z.split(n, 1), strict=True)
+        ]
+        return torch.cat(columns, 1)
 
-    def _log_px_of_chunks(self, x: Tensor, z: Tensor, draws: int | None) -> Tensor:
-        """The same of so many draws at once; where none are said, of as many as memory is meant for."""
+    def _log_px_at_once(self, x: Tensor, z: Tensor) -> Tensor:
+        return self.decode(z).log_prob(x)
 
-        def log_px(z: Tensor) -> Tensor:
-            return self.decode(z).log_prob(x)
 
-        chunks = z.split(draws or draws_at_once(self.draw_size(z.shape[1], len(x))))
-        if len(chunks) == 1:
-            return log_px(z)
-        if not torch.is_grad_enabled():
-            return torch.cat([log_px(z) for z in chunks])
-        return torch.cat([checkpoint(log_px, z, use_reentrant=False) for z in chunks])
+def _drawn(q: Distribution, keys: Tensor, first: int | Tensor, k: int) -> Tensor:
+    """Draws of each example under evaluation noise, from the first on, (k, B, D)."""
+    with ExampleNoise(keys, first):
+        return q.rsample(torch.Size([k]))

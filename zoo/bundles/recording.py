@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from zoo.compiling import compiled_graph
+from zoo.compiling import cause, compiled_graph
 from zoo.keeping import generators_kept
 
 Gradients = tuple[Tensor | None, ...]
@@ -122,7 +122,7 @@ class RecordedStep:
         except Unrecordable:
             raise
         except Exception as error:
-            raise Unrecordable(str(error).strip().partition("\n")[0] or type(error).__name__) from error
+            raise Unrecordable(cause(error)) from error
 
 
 class _Known(torch.autograd.Function):
@@ -142,7 +142,7 @@ class _NoTrainer:
     """Stands where the trainer does while a step is recorded."""
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise Unrecordable(f"its objective asks the trainer for `{name}`, which a recording would hold for ever")
+        raise Unrecordable(f"it asks the trainer for `{name}`, which a recording would hold for ever")
 
 
 @contextmanager
