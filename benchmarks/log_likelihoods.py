@@ -24,7 +24,9 @@ from torch import Tensor
 import datamodules
 import zoo
 from zoo import AnnealedImportanceSampling
+from zoo.denormals import flush_denormals
 from zoo.estimators import bidirectional_monte_carlo, simulate
+from zoo.memory import keep_freed
 from zoo.noise import fingerprint
 
 MODELS = (
@@ -136,6 +138,8 @@ def main() -> None:
     parser.add_argument("--temperatures", type=int, default=500, help="of annealed importance sampling")
     parser.add_argument("--folder", type=Path, default=Path("runs"))
     given = parser.parse_args()
+    keep_freed()  # as the command line does
+    flush_denormals()
     paths = given.checkpoints or [trained(options, given.data, given.epochs, given.folder) for options in MODELS]
     data = getattr(datamodules, given.data)()
     data.prepare_data()

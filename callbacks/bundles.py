@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 from zoo.bundles import Recorder, say, watchers
 from zoo.bundles.loop import BundledEpoch
 from zoo.checks import check_counts
+from zoo.denormals import flush_denormals, flushed
 from zoo.errors import ZooError
 from zoo.memory import keep_freed
 from zoo.steps import LightningSteps
@@ -39,7 +40,7 @@ class Bundles(pl.Callback):
 
     def __init__(self, n_steps: int = 50, compile: bool | None = None) -> None:
         check_counts(n_steps=n_steps)
-        self.n_steps, self.compile = n_steps, compile
+        self.n_steps, self.compile, self._flushed = n_steps, compile, flushed()
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Gives the trainer its loop, before the counters of a checkpoint are loaded into it."""
@@ -47,6 +48,7 @@ class Bundles(pl.Callback):
             raise ZooError(f"Bundles takes steps of a model of this zoo, and {type(pl_module).__name__} is none.")
         loop: Any = trainer.fit_loop.epoch_loop
         keep_freed()
+        self._flushed = flush_denormals()
         if stage == "fit" and not isinstance(loop, BundledEpoch):
             trainer.fit_loop.epoch_loop = BundledEpoch(loop)
 
@@ -61,9 +63,10 @@ class Bundles(pl.Callback):
         loop.begin(1 if reasons else self.n_steps, pl_module.recorder)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: LightningSteps, exception: BaseException) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Forgets what was recorded, also where a run was stopped."""
-        pl_module.recorder = None
+        """Ends also where a run was stopped."""
+        self.teardown(trainer, pl_module, "")
 
     def teardown(self, trainer: pl.Trainer, pl_module: LightningSteps, stage: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Forgets what was recorded."""
+        """Forgets what was recorded, and computes with denormal numbers again where that was so before."""
         pl_module.recorder = None
+        flush_denormals(self._flushed)

@@ -60,8 +60,9 @@ def same(a: Any, b: Any) -> bool:
     return all(same(x, y) for x, y in zip(a, b, strict=True)) if isinstance(a, list | tuple) else a == b
 
 
-@pytest.mark.parametrize("name", ["gaussian", "bernoulli", "iwae", "prior"])
-@pytest.mark.parametrize("n_steps", [1, 4, 20])
+@pytest.mark.parametrize(
+    ("name", "n_steps"), [("gaussian", 4), ("bernoulli", 20), ("iwae", 1), ("iwae", 4), ("iwae", 20), ("prior", 4)]
+)
 def test_bundles_change_no_bit_and_no_counter(tmp_path: Path, name: str, n_steps: int) -> None:
     make = partial(small_model, name)
     assert same(run(tmp_path, make, Bundles(n_steps, compile=False), in_bundles=n_steps > 1), run(tmp_path, make))

@@ -34,10 +34,14 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return records
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("rows", "n"),
-    [(1, 7), (6, 7), (40, 7), (6, 1)],  # parts of the draws of an example; blocks that overlap; all at once; one image
+    ("kind", "rows", "n"),
+    [
+        *((kind, 6, 7) for kind in KINDS),  # blocks that overlap
+        *((kind, 1, 7) for kind in ("iwae", "prior")),  # parts of the draws of an example
+        *((kind, 40, 7) for kind in ("iwae", "prior")),  # all at once
+        *((kind, 6, 1) for kind in ("iwae", "prior")),  # one image
+    ],
 )
 def test_blocks_move_no_number(
     monkeypatch: pytest.MonkeyPatch, compiled: list[Any], kind: str, n: int, rows: int

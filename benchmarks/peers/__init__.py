@@ -39,6 +39,7 @@ TRAINERS = (
     Peer("zoo, pixels drawn anew", "benchmarks.peers.zoo_fit", objectives=["vae"], options={"BENCHMARK_ANEW": "1"}),
     Peer("torch, compiled as one graph", "benchmarks.peers.torch_compiled"),
     Peer("torch, fused Adam", "benchmarks.peers.torch_loop"),
+    Peer("torch, with denormals", "benchmarks.peers.torch_loop", options={"BENCHMARK_DENORMALS": "1"}),
     Peer("JAX scan", "benchmarks.peers.jax_scan", needs="optax", devices=["cpu"]),
     Peer("Lightning as people write it", "benchmarks.peers.lightning_trainer", objectives=["vae", "iwae"]),
     Peer("pythae", "benchmarks.peers.pythae_trainer", needs="pythae", objectives=["vae", "iwae"]),

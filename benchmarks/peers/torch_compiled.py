@@ -15,6 +15,7 @@ LR, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
 
 def main() -> None:
     """Takes turns."""
+    torch.set_flush_denormal(True)
     task = Task.given()
     x = torch.from_numpy(task.images()).to(task.device)
     weights = tensors(task)

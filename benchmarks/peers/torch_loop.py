@@ -1,4 +1,6 @@
-"""A plain torch loop: autograd, and Adam in its fused form."""
+"""A plain torch loop: autograd, and Adam in its fused form; denormal numbers are zero unless they are asked for."""
+
+import os
 
 import torch
 
@@ -9,6 +11,7 @@ from benchmarks.turns import take_turns
 
 def main() -> None:
     """Takes turns."""
+    torch.set_flush_denormal("BENCHMARK_DENORMALS" not in os.environ)
     task = Task.given()
     x = torch.from_numpy(task.images()).to(task.device)
     weights = [each.requires_grad_() for each in tensors(task)]

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from zoo.base import LatentVariableModel
 from zoo.checkpoints import from_plain
 from zoo.checks import check_counts
+from zoo.denormals import flush_denormals
 from zoo.errors import ZooError
 from zoo.keeping import generators_kept
 from zoo.networks import Shape
@@ -105,6 +106,10 @@ def _epoch(data: Any, epoch: int, seed: int) -> Iterator[Tensor]:
 @contextmanager
 def _apart(seed: int) -> Iterator[None]:
     """Within it all is differentiated and drawn from a seed, also where a test runs; the generators come back."""
-    with torch.inference_mode(False), torch.enable_grad(), generators_kept():
-        seed_step(seed)
-        yield
+    before = flush_denormals()
+    try:
+        with torch.inference_mode(False), torch.enable_grad(), generators_kept():
+            seed_step(seed)
+            yield
+    finally:
+        flush_denormals(before)
