@@ -19,6 +19,7 @@ WORKS = {
     "loading": "loading data alone",
     "memory": "the peak of memory",
     "start_up": "imports and help",
+    "profile": "where the time of a step of zoo fit goes",
     "growth": "how time grows with batch, k, latent size, width and number of examples",
 }
 

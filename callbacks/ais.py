@@ -17,6 +17,7 @@ from zoo.errors import ZooError
 from zoo.estimators import AnnealedImportanceSampling, standard_error
 from zoo.metrics import BottomK, Examples
 from zoo.noise import fingerprint
+from zoo.progress import shows_progress
 from zoo.proposals import Proposal
 
 LARGEST_ERROR, LEAST_ACCEPTANCE = 0.5, 0.4
@@ -136,8 +137,7 @@ def options(trainer: Any, file: str | None, batch_size: int | None) -> dict[str,
     """How a long estimate is run on this rank: with a file of its own, and a bar on the first where bars are shown."""
     if file is not None and trainer.world_size > 1:
         file = f"{file}.{trainer.global_rank}"
-    progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
-    return {"file": file, "batch_size": batch_size, "progress": progress}
+    return {"file": file, "batch_size": batch_size, "progress": shows_progress(trainer)}
 
 
 def _doubts(each: dict[str, Tensor], whose: str) -> str:

@@ -4,6 +4,7 @@ import json
 import math
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -53,6 +54,14 @@ def test_it_is_trained_anew_for_every_split_that_is_watched_and_moves_no_trainin
         weights.append(model.state_dict())
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
     assert len(encoders) == 2 and not torch.equal(*encoders)
+
+
+@pytest.mark.parametrize("bar", [True, False])
+def test_it_says_how_far_it_is_where_a_run_shows_progress(tmp_path: Path, capsys: Any, bar: bool) -> None:
+    monitor = LogLikelihood(3, proposal=RefittedEncoder(epochs=2))
+    trainer = quiet_trainer(tmp_path, monitor, enable_progress_bar=bar)
+    trainer.test(small_model("iwae"), datamodule=SmallImages(), verbose=False)
+    assert ("training an encoder: 100%" in capsys.readouterr().err) == bar
 
 
 def test_an_encoder_that_was_not_trained_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from torch.distributions import Distribution
 from zoo.base import LatentVariableModel
 from zoo.checks import check_counts
 from zoo.errors import ZooError
+from zoo.progress import shows_progress
 from zoo.proposals import Proposal, Proposing
 from zoo.refitting.models import Refit, RefitVAE
 from zoo.refitting.training import RefitFactory, refit_encoder
@@ -47,7 +48,8 @@ class RefittedEncoder(Proposal):
 
     def fit(self, model: LatentVariableModel, data: Any) -> None:
         """Trains the encoder."""
-        self._fitted = refit_encoder(model, data, self.refit, self.epochs, self.seed)
+        progress = shows_progress(model._trainer)
+        self._fitted = refit_encoder(model, data, self.refit, self.epochs, self.seed, progress)
 
     def __call__(self, model: Proposing, x: Tensor) -> Distribution:
         """q(z|x) of the new encoder."""

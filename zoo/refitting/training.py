@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
+from tqdm import tqdm
 
 from zoo.base import LatentVariableModel
 from zoo.checkpoints import from_plain
@@ -26,7 +27,12 @@ RefitFactory = Callable[[Trained, Shape], Refit]
 
 
 def refit_encoder(
-    model: LatentVariableModel, data: Any, refit: RefitFactory = RefitVAE, epochs: int = 20, seed: int = 0
+    model: LatentVariableModel,
+    data: Any,
+    refit: RefitFactory = RefitVAE,
+    epochs: int = 20,
+    seed: int = 0,
+    progress: bool = False,
 ) -> Refit:
     r"""Trains a fresh encoder for a model whose decoder and prior stay as they are.
 
@@ -43,6 +49,7 @@ def refit_encoder(
         refit: What is trained, with its options: `RefitVAE`, ``functools.partial(RefitIWAE, k=50)``.
         epochs: The number of epochs.
         seed: The seed of the weights, the noise and the order.
+        progress: Whether a bar shows how far it is.
 
     Returns:
         The model with its new encoder, in evaluation mode; the one it was made of is its `trained`.
@@ -61,16 +68,16 @@ def refit_encoder(
         made = refit(functools.partial(type(model), **from_plain(dict(model.hparams))), model.x_shape)
         made.trained.load_state_dict(model.state_dict())
         made.to(device=model.device, dtype=model.dtype)
-        _train(made, data, epochs, seed)
+        _train(made, data, epochs, seed, progress)
     return made.eval()
 
 
-def _train(model: Refit, data: Any, epochs: int, seed: int) -> None:
+def _train(model: Refit, data: Any, epochs: int, seed: int, progress: bool) -> None:
     optimizer = model.configure_optimizers()
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise ZooError("refit_encoder has a schedule of its own: leave scheduler out, or train a Refit with a Trainer.")
     falling = CosineAnnealingLR(optimizer, epochs)
-    for epoch in range(epochs):
+    for epoch in tqdm(range(epochs), "training an encoder", unit=" epochs", disable=not progress):
         losses = [_step(model, optimizer, x, seed) for x in _epoch(data, epoch, seed)]
         if not losses:
             raise ZooError("the data gave no batch in an epoch: pass a data module, a DataLoader or a list of batches.")
