@@ -20,9 +20,9 @@ def flushed() -> bool:
 def flush_denormals(on: bool = True) -> bool:
     r"""Takes numbers below :math:`2^{-126}` (in float64 :math:`2^{-1022}`) for zero, on the CPU, in torch's threads.
 
-    The normalised weights of an IWAE's draws, and what they multiply, fall below that as training goes on, and the
-    moments of Adam do where a pixel is always black. A processor is slow with such numbers: steps of torch become up to
-    five times as long. Next to any number that decides anything they are below rounding.
+    Early in training many normalised weights of an IWAE's draws, and what they multiply, lie below that. A processor is
+    slow with such numbers: the steps of a torch loop take three times as long. Next to any number that decides anything
+    they are below rounding.
 
     Threads that are started later have it from the one that starts them. Those of torch that run already are told one
     by one where they are GNU's, as on Linux; elsewhere they stay as they are.
