@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 from zoo.bundles import Recorder, say, watchers
 from zoo.bundles.loop import BundledEpoch
 from zoo.checks import check_counts
-from zoo.denormals import flush_denormals, flushed
+from zoo.denormals import flush_denormals
 from zoo.errors import ZooError
 from zoo.memory import keep_freed
 from zoo.steps import LightningSteps
@@ -17,8 +17,9 @@ class Bundles(pl.Callback):
     """Takes steps that nobody watches several at once, recorded, and compiled where that pays.
 
     The weights become what they become without it: the same operations run on the same batches with the same noise.
-    Compiled they are those but for rounding. What is left out of most steps is what surrounds them: hooks, and the
-    building of distributions and of a graph for the gradient.
+    Compiled they are those but for rounding. Numbers below 2^-126 are zero until the run ends: see `zoo.denormals`.
+    What is left out of most steps is what surrounds them: hooks, and the building of distributions and of a graph for
+    the gradient.
 
     A bundle ends where a step is logged, before a validation and at the end of an epoch, and after a quarter of a
     second of a single process, so that Ctrl-C and progress are served. Where something watches each step (a callback
@@ -40,7 +41,8 @@ class Bundles(pl.Callback):
 
     def __init__(self, n_steps: int = 50, compile: bool | None = None) -> None:
         check_counts(n_steps=n_steps)
-        self.n_steps, self.compile, self._flushed = n_steps, compile, flushed()
+        self.n_steps, self.compile = n_steps, compile
+        self._flushed: bool | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Gives the trainer its loop, before the counters of a checkpoint are loaded into it."""
@@ -48,7 +50,8 @@ class Bundles(pl.Callback):
             raise ZooError(f"Bundles takes steps of a model of this zoo, and {type(pl_module).__name__} is none.")
         loop: Any = trainer.fit_loop.epoch_loop
         keep_freed()
-        self._flushed = flush_denormals()
+        if self._flushed is None:
+            self._flushed = flush_denormals()
         if stage == "fit" and not isinstance(loop, BundledEpoch):
             trainer.fit_loop.epoch_loop = BundledEpoch(loop)
 
@@ -69,4 +72,6 @@ class Bundles(pl.Callback):
     def teardown(self, trainer: pl.Trainer, pl_module: LightningSteps, stage: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Forgets what was recorded, and computes with denormal numbers again where that was so before."""
         pl_module.recorder = None
-        flush_denormals(self._flushed)
+        if self._flushed is not None:  # else nothing was set up
+            flush_denormals(self._flushed)
+            self._flushed = None

@@ -18,12 +18,13 @@ from benchmarks.__main__ import main
 from benchmarks.contender import Contender, Failed
 from benchmarks.floor import Layer
 from benchmarks.machine import describe
-from benchmarks.peers import EVALUATORS, TRAINERS, Peer, net
+from benchmarks.peers import EVALUATORS, TRAINERS, Peer, net, zoo_profile
 from benchmarks.peers.lightning_trainer import VAE
 from benchmarks.peers.matrix_products import Products
 from benchmarks.settings import Settings
 from benchmarks.task import Task
 from benchmarks.training import Disagreement, Loss, check, side_by_side
+from benchmarks.works import profile
 
 NAMES = ["a", "b", "c", "d"]
 
@@ -39,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("module", [exponents, floor, interleave, table])
+@pytest.mark.parametrize("module", [exponents, floor, interleave, profile, table, zoo_profile])
 def test_the_examples_hold(module: Any) -> None:
     failed, tried = doctest.testmod(module)
     assert tried and not failed

@@ -86,6 +86,24 @@ def test_they_follow_the_trainers_settings(tmp_path: Path, options: dict[str, An
     assert same(run(tmp_path, make, Bundles(compile=False), in_bundles=True, **options), run(tmp_path, make, **options))
 
 
+def far_apart() -> zoo.IWAE:
+    """A model whose draws have weights of which some are denormal numbers."""
+    torch.manual_seed(2)
+    model = zoo.IWAE(x_shape=SHAPE, latent_dim=3, k=9)
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter.mul_(8)
+        w = model.draw(torch.rand(30, *SHAPE).round()).log_w.double().softmax(0)
+    assert ((w > 0) & (w < 2.0**-126)).any()
+    return model
+
+
+def test_denormal_weights_of_draws_change_no_bit(tmp_path: Path) -> None:
+    torch.set_default_dtype(torch.float32)
+    torch.set_flush_denormal(True)
+    assert same(run(tmp_path, far_apart, Bundles(compile=False), in_bundles=True), run(tmp_path, far_apart))
+
+
 def test_a_schedule_goes_by_the_step(tmp_path: Path) -> None:
     make = partial(small_model, "bernoulli", scheduler=partial(ExponentialLR, gamma=0.9), scheduler_interval="step")
     assert same(run(tmp_path, make, Bundles(), in_bundles=True), run(tmp_path, make))

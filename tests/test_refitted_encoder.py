@@ -62,6 +62,8 @@ def test_it_says_how_far_it_is_where_a_run_shows_progress(tmp_path: Path, capsys
     trainer = quiet_trainer(tmp_path, monitor, enable_progress_bar=bar)
     trainer.test(small_model("iwae"), datamodule=SmallImages(), verbose=False)
     assert ("training an encoder: 100%" in capsys.readouterr().err) == bar
+    RefittedEncoder(epochs=1).fit(trainer.lightning_module, [small_x()])
+    assert "training an encoder" not in capsys.readouterr().err  # the run is over
 
 
 def test_an_encoder_that_was_not_trained_is_refused(tmp_path: Path) -> None:

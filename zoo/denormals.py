@@ -1,8 +1,8 @@
 """Numbers below the least normal one, which take a hundred times as long as others and are rounding beside them."""
 
 import ctypes
-import os
-from contextlib import suppress
+import sys
+from pathlib import Path
 
 import torch
 
@@ -14,7 +14,7 @@ def flushed() -> bool:
         >>> flushed()
         False
     """
-    return torch.tensor(2.0**-149, dtype=torch.float32).mul(1).item() == 0
+    return torch.tensor(2.0**-149, dtype=torch.float32, device="cpu").mul(1).item() == 0
 
 
 def flush_denormals(on: bool = True) -> bool:
@@ -24,8 +24,9 @@ def flush_denormals(on: bool = True) -> bool:
     slow with such numbers: the steps of a torch loop take three times as long. Next to any number that decides anything
     they are below rounding.
 
-    Threads that are started later have it from the one that starts them. Those of torch that run already are told one
-    by one where they are GNU's, as on Linux; elsewhere they stay as they are.
+    On Linux, threads that are started later have it from the one that starts them, and those of GNU's OpenMP that torch
+    works with now are told one by one. What this starts of them a process that is forked later would wait for, for
+    ever: where none runs yet and processes may be forked, ``torch.set_flush_denormal(True)`` is enough.
 
     Args:
         on: Whether to; False computes with them again.
@@ -34,15 +35,21 @@ def flush_denormals(on: bool = True) -> bool:
         Whether it was so before.
 
     Example:
-        >>> flush_denormals(), flush_denormals(on=False), flushed()
-        (False, True, False)
+        >>> before = flush_denormals()
+        >>> flush_denormals(before), flushed() == before
+        (True, True)
     """
     before = flushed()
-    if torch.set_flush_denormal(on):
-        with suppress(OSError, AttributeError):  # another system, or another library of threads
-            system = ctypes.CDLL(None)
-            threads = ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD | os.RTLD_NOW)
-            own = ctypes.create_string_buffer(256)  # more than a floating-point environment takes anywhere
-            system.fegetenv(own)
-            threads.GOMP_parallel(system.fesetenv, own, torch.get_num_threads(), 0)
+    if torch.set_flush_denormal(on) and sys.platform == "linux":
+        _tell_threads()
     return before
+
+
+def _tell_threads() -> None:
+    """Gives the threads of GNU's OpenMP the floating-point environment of this one."""
+    system = ctypes.CDLL(None)
+    own = ctypes.create_string_buffer(256)  # more than such an environment takes anywhere
+    system.fegetenv(own)
+    mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/libgomp" in line}
+    for path in mapped:
+        ctypes.CDLL(path).GOMP_parallel(system.fesetenv, own, torch.get_num_threads(), 0)

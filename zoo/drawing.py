@@ -1,7 +1,7 @@
 """How a model draws and weighs: k draws for each example, under training or evaluation noise, in bounded memory."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import final
 
 import torch
@@ -188,13 +188,18 @@ class DrawingModel(LightningSteps):
         draws = draws_at_once(self.draw_size(1, len(x) if shared else 1), numbers_in_cache(z))
         n = len(x) if shared else even(len(x), max(1, draws // len(z)))  # so many examples at once
         columns = [
-            torch.cat([self._log_px_at_once(some, each) for each in codes.split(even(len(z), draws))])
+            _joined([self._log_px_at_once(some, each) for each in codes.split(even(len(z), draws))])
             for some, codes in zip(x.split(n), z.split(n, 1), strict=True)
         ]
-        return torch.cat(columns, 1)
+        return _joined(columns, 1)
 
     def _log_px_at_once(self, x: Tensor, z: Tensor) -> Tensor:
         return self.decode(z).log_prob(x)
+
+
+def _joined(parts: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """One tensor of several; of one it is no copy."""
+    return parts[0] if len(parts) == 1 else torch.cat([*parts], dim)
 
 
 def _drawn(q: Distribution, keys: Tensor, first: int | Tensor, k: int) -> Tensor:

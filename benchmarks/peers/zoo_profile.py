@@ -16,15 +16,15 @@ from zoo import compiling
 from zoo.cli import main
 
 PARTS = {
-    "matrix products": r".*_cpu_(add)?mm_out|aten::(add)?mm",
+    "matrix products": r".*_cpu_(addmm|mm|bmm|baddbmm)_out|aten::(addmm|mm|bmm|baddbmm)",
     "elementwise operations and sums, compiled": r"graph_\d+_cpp_.*",
     "random numbers": r"aten::(normal|bernoulli|uniform|random|randperm).*",
     "Adam": r"aten::_fused_adam.*",
-    "other operations of torch": r"aten::.*",
+    "other operations of torch": r"(aten|aoti|mkldnn).*",
 }
 """The parts, each with the events of the profiler that belong to it; the first that fits counts."""
 
-REST = "Python, the loader, hooks, what lies between operations"
+REST = "Python, the loader, hooks, the profiler itself"
 
 
 def part(event: str) -> str:
@@ -32,13 +32,13 @@ def part(event: str) -> str:
 
     Example:
         >>> part("aten::mm"), part("aten::copy_"), part("a range with a name")
-        ('matrix products', 'other operations of torch', 'Python, the loader, hooks, what lies between operations')
+        ('matrix products', 'other operations of torch', 'Python, the loader, hooks, the profiler itself')
     """
     return next((name for name, pattern in PARTS.items() if re.fullmatch(pattern, event)), REST)
 
 
 class Profile(pl.Callback):
-    """Looks at the steps of the third epoch, which is the second of recorded steps, and ends the run."""
+    """Looks at the steps of the third epoch, where all are recorded and compiled, and ends the run."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begins."""

@@ -15,7 +15,13 @@ N_STEPS = 150
 
 
 def run(settings: Settings) -> list[Table]:
-    """One table, with a column for each kind of step."""
+    """One table, with a column for each kind of step.
+
+    Raises:
+        SystemExit: It is asked of a GPU, whose operations go on after their calls.
+    """
+    if settings.device != "cpu":
+        raise SystemExit("the profile is that of a CPU: leave --device out, or `profile` out of the works.")
     n = settings.size(N_STEPS)
     columns = {
         "VAE, batch 100": profiled(Task("vae", 100, 1, 100 * n, settings.folder)),
@@ -26,7 +32,7 @@ def run(settings: Settings) -> list[Table]:
     for name in (*zoo_profile.PARTS, zoo_profile.REST, "all"):
         cells = {head: shown(parts[name], of=parts["all"]) for head, parts in columns.items()}
         rows.append({"microseconds of a step": name, **cells})
-    note = "As torch's profiler tells it, which makes a step of many small operations longer than it is."
+    note = "One epoch each, as torch's profiler tells it, which takes time of its own for each operation."
     return [Table("Where the time of a step of `zoo fit` goes", rows, [note])]
 
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from importlib.resources import files
 
+import torch
 from pytorch_lightning import LightningDataModule
 
 from callbacks import Stopped
@@ -16,7 +17,6 @@ from zoo.cli.callbacks import SaveConfig
 from zoo.cli.front import SUBCOMMANDS
 from zoo.cli.lightning_cli import ZooCLI
 from zoo.cli.sentences import known_cause, sentence
-from zoo.denormals import flush_denormals
 from zoo.memory import keep_freed
 
 
@@ -51,7 +51,7 @@ def run(args: Sequence[str] | None = None) -> None:
     defaults = strict | {"default_config_files": [str(files("configs") / "defaults.yaml")]}
     quieten()
     keep_freed()
-    flush_denormals()
+    torch.set_flush_denormal(True)  # and so in all threads, of which none runs yet
     already = runs.ENVIRONMENT in os.environ
     if os.getcwd() not in sys.path:  # a console script does not find `mine.py` beside it, as `python -m zoo` does
         sys.path.insert(0, os.getcwd())
