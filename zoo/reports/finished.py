@@ -1,0 +1,105 @@
+"""The folder of a run that has ended: its settings, its numbers, its model and its data."""
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+from pytorch_lightning import LightningDataModule
+
+from zoo import LatentVariableModel, load
+from zoo.cli.arguments import only_named_imports
+from zoo.errors import ZooError
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that was trained and tested, as `zoo fit` leaves it in its folder.
+
+    Args:
+        folder: The folder of the run, with `config.yaml`, `metrics.json`, `metrics.csv` and `checkpoints/`.
+    """
+
+    folder: Path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """All settings, as `config.yaml` has them."""
+        return yaml.safe_load((self.folder / "config.yaml").read_text())
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """What `metrics.json` holds: the facts of the run, and under `test` the numbers of the test."""
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @property
+    def test(self) -> dict[str, float]:
+        """The numbers of the test, by their logged names without the stage."""
+        return self.report["test"]
+
+    @property
+    def checkpoint(self) -> Path:
+        """The best checkpoint, or the last where no validation chose one."""
+        best, last = (self.folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
+        return best if best.is_file() else last
+
+    @cached_property
+    def curves(self) -> dict[str, list[tuple[int, float]]]:
+        """What was logged over time: points (step, value) by name, as `val/elbo`."""
+        curves: dict[str, list[tuple[int, float]]] = {}
+        with (self.folder / "metrics.csv").open(newline="") as file:
+            for row in csv.DictReader(file):
+                for name, value in row.items():
+                    if value and "/" in name:
+                        curves.setdefault(name, []).append((int(row["step"]), float(value)))
+        return curves
+
+    def model(self) -> LatentVariableModel:
+        """The trained model, on the CPU and in evaluation mode."""
+        return load(self.checkpoint)
+
+    def data(self) -> LightningDataModule:
+        """The data it was trained on, ready to test.
+
+        Raises:
+            ZooError: Their class has not been imported, or refuses its settings.
+        """
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_subclass_arguments(LightningDataModule, "data")
+        try:
+            with only_named_imports({}):
+                made = parser.instantiate_classes(parser.parse_object({"data": self.config["data"]}))
+        except ArgumentError as error:
+            raise ZooError(f"the data of {self.folder} cannot be made again: {error}") from error
+        data = made["data"]
+        data.prepare_data()
+        data.setup("test")
+        return data
+
+
+def finished_runs(folders: Iterable[Path]) -> list[FinishedRun]:
+    """The finished runs in folders, or anywhere below them, in the order of their numbers.
+
+    Raises:
+        ZooError: A folder holds none.
+    """
+    runs = []
+    for folder in folders:
+        found = {path.parent for path in folder.rglob("metrics.json") if (path.parent / "config.yaml").is_file()}
+        if not found:
+            raise ZooError(
+                f"{folder} holds no finished run: name folders that `zoo fit` has made and tested in, with their "
+                "config.yaml and metrics.json."
+            )
+        runs += [FinishedRun(path) for path in sorted(found, key=_order)]
+    return runs
+
+
+def _order(path: Path) -> tuple[str, int, str]:
+    number = int(path.name) if path.name.isdigit() else 0
+    return str(path.parent), number, path.name
