@@ -3,6 +3,7 @@
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from importlib import import_module
 
 from zoo import __version__
 from zoo.cli.names import unknown
@@ -13,7 +14,12 @@ SUBCOMMANDS = {
     "test": "measures a trained model on the test split",
     "predict": "writes codes, reconstructions and log-likelihoods of the test split into a file",
 }
-"""The subcommands, and what each does."""
+"""The subcommands of Lightning's command line, and what each does."""
+
+PROGRAMS = {
+    "sweep": "runs a W&B sweep file, without W&B",
+}
+"""The other subcommands, each a module of its name beside this one."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -26,10 +32,14 @@ def main(args: Sequence[str] | None = None) -> None:
     first = argv[0] if argv else ""
     if first in ("-h", "--help", "--version"):
         _parser().parse_args([first])
-    if not first or (not first.startswith("-") and first not in SUBCOMMANDS):
-        wrong = unknown("subcommand", first, list(SUBCOMMANDS)) if first else "a subcommand is missing."
+    known = SUBCOMMANDS | PROGRAMS
+    if not first or (not first.startswith("-") and first not in known):
+        wrong = unknown("subcommand", first, list(known)) if first else "a subcommand is missing."
         print(f"zoo: error: {wrong} `zoo --help` says what each does.", file=sys.stderr)
         sys.exit(2)
+    if first in PROGRAMS:
+        import_module(f"zoo.cli.{first}").main(argv[1:])
+        return
     from zoo.cli.program import run  # here, because it imports torch, which takes seconds
 
     run(args)
@@ -43,6 +53,6 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"vae-zoo {__version__}")
     commands = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND")
-    for name, does in SUBCOMMANDS.items():
+    for name, does in (SUBCOMMANDS | PROGRAMS).items():
         commands.add_parser(name, help=does)
     return parser

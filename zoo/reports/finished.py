@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
-from pytorch_lightning import LightningDataModule
 
-from zoo import LatentVariableModel, load
-from zoo.cli.arguments import only_named_imports
 from zoo.errors import ZooError
+
+if TYPE_CHECKING:  # what needs torch is imported where a model or data are asked for: a sweep's own process needs none
+    from pytorch_lightning import LightningDataModule
+
+    from zoo import LatentVariableModel
 
 
 @dataclass(frozen=True)
@@ -51,24 +52,25 @@ class FinishedRun:
     @cached_property
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """What was logged over time: points (step, value) by name, as `val/elbo`."""
-        curves: dict[str, list[tuple[int, float]]] = {}
-        with (self.folder / "metrics.csv").open(newline="") as file:
-            for row in csv.DictReader(file):
-                for name, value in row.items():
-                    if value and "/" in name:
-                        curves.setdefault(name, []).append((int(row["step"]), float(value)))
-        return curves
+        return read_log(self.folder / "metrics.csv")
 
-    def model(self) -> LatentVariableModel:
+    def model(self) -> "LatentVariableModel":
         """The trained model, on the CPU and in evaluation mode."""
+        from zoo import load
+
         return load(self.checkpoint)
 
-    def data(self) -> LightningDataModule:
+    def data(self) -> "LightningDataModule":
         """The data it was trained on, ready to test.
 
         Raises:
             ZooError: Their class has not been imported, or refuses its settings.
         """
+        from jsonargparse import ArgumentError, ArgumentParser
+        from pytorch_lightning import LightningDataModule
+
+        from zoo.cli.arguments import only_named_imports
+
         parser = ArgumentParser(exit_on_error=False)
         parser.add_subclass_arguments(LightningDataModule, "data")
         try:
@@ -80,6 +82,17 @@ class FinishedRun:
         data.prepare_data()
         data.setup("test")
         return data
+
+
+def read_log(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """Points (step, value) by name, from the `metrics.csv` of a run that has ended or goes on."""
+    whole, _, _ = path.read_text().rpartition("\n")  # what comes after the last line is still being written
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for row in csv.DictReader(whole.splitlines()):
+        for name, value in row.items():
+            if value and "/" in name:
+                curves.setdefault(name, []).append((int(row["step"]), float(value)))
+    return curves
 
 
 def finished_runs(folders: Iterable[Path]) -> list[FinishedRun]:
