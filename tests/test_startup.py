@@ -43,7 +43,8 @@ def python(*argv: str) -> subprocess.CompletedProcess[str]:
         ("-h", 0, "trains a model, then tests it"),
         ("--version", 0, f"vae-zoo {zoo.__version__}"),
         ("", 2, "zoo: error: a subcommand is missing. `zoo --help` says what each does."),
-        ("pedict", 2, "there is no subcommand 'pedict'; there are fit, validate, test, predict. Did you mean predict?"),
+        ("pedict", 2, "Did you mean predict? `zoo --help` says what each does."),
+        ("sweep --help", 0, "no account, no server"),
     ],
 )
 def test_what_needs_no_torch_does_not_import_it(line: str, status: int, said: str) -> None:
