@@ -1,4 +1,4 @@
-"""What a W&B run holds beside numbers over time: its configuration, and the best validation."""
+"""What a W&B run holds beside numbers over time: its configuration and versions, and the best validation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,11 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from callbacks.monitor import logged
+from callbacks.surroundings import versions
 
 
 class WandbRun(pl.Callback):
-    """Writes the configuration of a W&B run, and into its summary the validation of the best checkpoint.
+    """Writes the configuration and versions of a W&B run, and into its summary the validation of the best checkpoint.
 
     W&B itself summarises a number by its last value, and so the `test/` of a run is that of the best checkpoint beside
     the `val/` of the last; `best/val/` is what was logged in the validation that chose it. Without a `WandbLogger` it
@@ -27,10 +28,11 @@ class WandbRun(pl.Callback):
 
     @rank_zero_only
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
-        """Writes the configuration."""
+        """Writes the configuration and the versions."""
         for logger in _wandb_loggers(trainer):
             if self._config:
-                logger.experiment.config.update({"zoo": self._config}, allow_val_change=True)
+                config = {"zoo": self._config, "versions": versions()}
+                logger.experiment.config.update(config, allow_val_change=True)
 
     @rank_zero_only
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:

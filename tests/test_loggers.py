@@ -10,7 +10,8 @@ import pytest
 import wandb
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.wandb_file import read
+import zoo
+from tests.wandb_file import read, records
 from zoo.cli import main
 
 SMALL = [
@@ -35,6 +36,11 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def ended() -> None:
+    wandb.finish()
+    wandb.teardown()  # waits until the file is whole
+
+
 def rows() -> list[dict[str, str]]:
     with (RUN / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -46,10 +52,11 @@ def test_a_wandb_run_holds_all_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None
     more = ["--trainer.max_epochs=3", "--log_likelihood.every_n_epochs=2"]  # so that the best epoch may be without it
     logger = ["--trainer.logger=WandbLogger", "--trainer.logger.group=seeds", "--trainer.logger.tags=[a]"]
     main(["fit", *SMALL, *more, *logger])
-    wandb.teardown()  # waits until the file is whole
+    ended()
     config, history, summary = read(Path("wandb"))
 
     assert config["latent_dim"] == 3  # of the model, as Lightning logs it
+    assert config["versions"]["vae-zoo"] == zoo.__version__
     assert config["zoo"]["seed_everything"] == 0 and config["zoo"]["data"]["init_args"]["batch_size"] == 1000
 
     known = [{name: float(value) for name, value in row.items() if "/" in name and value} for row in rows()]
@@ -70,6 +77,25 @@ def test_a_wandb_run_holds_all_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None
     assert summary["test/kl_per_dimension._type"] == "table-file"
     assert summary["test/kl_per_dimension.nrows"] == 3
     assert summary["test/samples._type"] == "images/separated" and summary["test/monitors.count"] == 1
+
+
+def test_wandb_keeps_checkpoints_where_asked_and_goes_on_by_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    options = {"id": "r1", "group": "seeds", "tags": "[a,b]", "log_model": "true"}
+    logger = ["--trainer.logger=WandbLogger", *(f"--trainer.logger.{key}={options[key]}" for key in options)]
+    last = ["--ckpt_path=last"]
+    for epochs, more in {1: [], 2: last}.items():
+        main(["fit", *SMALL, f"--trainer.max_epochs={epochs}", *more, *logger, "--test_after_fit=false"])
+        ended()
+    first, second = sorted(Path("wandb").glob("offline-run-*/*.wandb"))
+    for path in (first, second):
+        (run,) = [each.run for each in records(path) if each.WhichOneof("record_type") == "run"]
+        assert (run.run_id, run.run_group, sorted(run.tags)) == ("r1", "seeds", ["a", "b"])
+    artifacts = [each.artifact for path in (first, second) for each in records(path) if each.HasField("artifact")]
+    kept = [each for each in artifacts if each.type == "model"]
+    assert {each.name for each in kept} == {"model-r1"}
+    assert "best" in next(iter(kept)).aliases
 
 
 def test_tensorboard_shows_histograms_tables_and_numbers() -> None:
