@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -26,13 +27,17 @@ def as_table(sweep: Sweep, trials: Sequence[Trial]) -> Table:
     varied = [name for name, parameter in sweep.parameters.items() if not parameter.is_single]
     table = Table(title=f"{sweep.name}: {sweep.metric}, {'more' if sweep.maximise else 'less'} is better")
     for head in ("run", *varied, sweep.metric, "status"):
-        table.add_column(head, justify="right" if head in ("run", sweep.metric) else "left")
+        table.add_column(head, justify="right" if head in ("run", sweep.metric) else "left", overflow="fold")
     for trial in best_first(sweep, trials):
         result = trial.result
         value = "" if result is None or result.value is None else f"{result.value:.6g}"
         status = result.status if result else "not ended"
-        table.add_row(str(trial.number), *(str(trial.parameters[name]) for name in varied), value, status)
+        table.add_row(str(trial.number), *(_short(trial.parameters[name]) for name in varied), value, status)
     return table
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def write_results(sweep: Sweep, trials: Sequence[Trial], path: Path) -> None:
