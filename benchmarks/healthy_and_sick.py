@@ -12,7 +12,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 
-from callbacks.pictures.style import BLUE, DARK, ORANGE, STYLE, panels
+from zoo.figures.style import BLUE, DARK, ORANGE, STYLE, panels
 from zoo.measures.importance import khat_threshold
 
 EPOCHS = 40

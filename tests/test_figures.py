@@ -13,11 +13,11 @@ from torch import Tensor
 
 from callbacks.pictures.dashboard import dashboard
 from callbacks.pictures.decoded import STEPS, decoded_grid, interpolations, reconstructions, samples, traversals
-from callbacks.pictures.mosaics import in_rows, mosaic
 from callbacks.pictures.plane import latent_plane
 from tests.linear import same
 from tests.small import SHAPE, SmallImages, small_model
 from zoo import CouplingFlow, FullGaussian, MixtureOfGaussians
+from zoo.figures.mosaics import in_rows, mosaic
 from zoo.metrics import Binned
 from zoo.paths import mean_and_spread
 from zoo.planes import principal_plane

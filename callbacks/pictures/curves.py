@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from callbacks.pictures.style import BLUE, GREY, panels
+from zoo.figures.style import BLUE, GREY, panels
 
 CURVES = ("objective", "elbo", "kl", "log_px")
 """What is drawn, where it is logged."""

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from callbacks.pictures.style import BLUE, DARK, GREEN, GREY, ORANGE, panels
+from zoo.figures.style import BLUE, DARK, GREEN, GREY, ORANGE, panels
 
 Found = Mapping[str, Any]
 """What is logged of a split and the `details` of the monitors, by their names."""

@@ -4,10 +4,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from callbacks.pictures.mosaics import CELL, COLUMNS, height, in_rows, show, signed
-from callbacks.pictures.style import panels
 from zoo.base import LatentVariableModel
 from zoo.estimators import evaluating
+from zoo.figures.mosaics import CELL, COLUMNS, height, in_rows, show, signed
+from zoo.figures.style import panels
 from zoo.paths import interpolate, mean_and_spread, most_active, normal_quantiles, plane_grid, traverse
 
 STEPS = 13

@@ -17,13 +17,13 @@ from callbacks.monitor import Monitor, Stage, details, logged
 from callbacks.pictures import decoded
 from callbacks.pictures.curves import learning_curves, read_curves
 from callbacks.pictures.dashboard import dashboard, panels_of
-from callbacks.pictures.mosaics import is_image
 from callbacks.pictures.plane import latent_plane
-from callbacks.pictures.style import STYLE
 from callbacks.protocols import Weighs
 from zoo.checks import check_counts, check_not_negative
 from zoo.draw import Draw
 from zoo.errors import ZooError
+from zoo.figures.mosaics import is_image
+from zoo.figures.style import STYLE
 from zoo.files import written_whole
 from zoo.keeping import generators_kept
 from zoo.metrics import BottomK, Moments

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from callbacks.pictures.style import BLUE, CLASSES, GREY, panels
+from zoo.figures.style import BLUE, CLASSES, GREY, panels
 from zoo.planes import principal_plane
 
 MASSES = (0.5, 0.95)

@@ -7,7 +7,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from callbacks.pictures.style import bare
+from zoo.figures.style import bare
 
 COLUMNS = 10
 """The images of a row, where nothing else says how many."""
