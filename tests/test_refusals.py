@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from zoo.cli import main
+from zoo.cli.front import PROGRAMS, SUBCOMMANDS
 
 REFUSED = {
     # what is typed: (status, what the sentence says)
@@ -82,7 +83,7 @@ REFUSED = {
         1,
         "step_size is 0, where an integer of at least 1 was expected",
     ),
-    "fight": (2, "there is no subcommand 'fight'; there are fit, validate, test, predict. Did you mean fit?"),
+    "fight": (2, f"there is no subcommand 'fight'; there are {', '.join(SUBCOMMANDS | PROGRAMS)}. Did you mean fit?"),
     "": (2, "a subcommand is missing"),
 }
 

@@ -45,6 +45,7 @@ def python(*argv: str) -> subprocess.CompletedProcess[str]:
         ("", 2, "zoo: error: a subcommand is missing. `zoo --help` says what each does."),
         ("pedict", 2, "Did you mean predict? `zoo --help` says what each does."),
         ("sweep --help", 0, "no account, no server"),
+        ("report --help", 0, "side by side"),
     ],
 )
 def test_what_needs_no_torch_does_not_import_it(line: str, status: int, said: str) -> None:

@@ -18,6 +18,7 @@ SUBCOMMANDS = {
 
 PROGRAMS = {
     "sweep": "runs a W&B sweep file, without W&B",
+    "report": "sets finished runs side by side",
 }
 """The other subcommands, each a module of its name beside this one."""
 

@@ -54,6 +54,12 @@ class FinishedRun:
         """What was logged over time: points (step, value) by name, as `val/elbo`."""
         return read_log(self.folder / "metrics.csv")
 
+    @cached_property
+    def steps_per_epoch(self) -> float:
+        """How many steps an epoch had, as a mean over the run."""
+        last = max(step for name, points in self.curves.items() if not name.startswith("test/") for step, _ in points)
+        return (last + 1) / self.report["epochs"]
+
     def model(self) -> "LatentVariableModel":
         """The trained model, on the CPU and in evaluation mode."""
         from zoo import load

@@ -20,6 +20,8 @@ from zoo.files import written_whole
 LARGEST_SVG = 200_000
 """Above so many bytes, as of many images, the page shows the PNG."""
 
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
 
 class Shown(NamedTuple):
     """A figure of a report.
@@ -163,11 +165,11 @@ def _write_figure(folder: Path, shown: Shown) -> str:
 
 
 def _html(text: str) -> str:
-    return MarkdownIt("commonmark").enable("table").render(text)
+    return _MARKDOWN.render(text)
 
 
 def _html_inline(text: str) -> str:
-    return MarkdownIt("commonmark").renderInline(text)
+    return _MARKDOWN.renderInline(text)
 
 
 def _plain(text: str) -> str:
