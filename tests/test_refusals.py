@@ -85,6 +85,8 @@ REFUSED = {
     ),
     "fight": (2, f"there is no subcommand 'fight'; there are {', '.join(SUBCOMMANDS | PROGRAMS)}. Did you mean fit?"),
     "": (2, "a subcommand is missing"),
+    "reproduce a z": (1, "there is no claim 'z'"),
+    "reproduce --scale big": (1, "there is no scale 'big'"),
 }
 
 

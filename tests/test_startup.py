@@ -46,6 +46,7 @@ def python(*argv: str) -> subprocess.CompletedProcess[str]:
         ("pedict", 2, "Did you mean predict? `zoo --help` says what each does."),
         ("sweep --help", 0, "no account, no server"),
         ("report --help", 0, "side by side"),
+        ("reproduce --help", 0, "letters of claims"),
     ],
 )
 def test_what_needs_no_torch_does_not_import_it(line: str, status: int, said: str) -> None:

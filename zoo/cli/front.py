@@ -19,6 +19,7 @@ SUBCOMMANDS = {
 PROGRAMS = {
     "sweep": "runs a W&B sweep file, without W&B",
     "report": "sets finished runs side by side",
+    "reproduce": "puts the claims of the article to the test",
 }
 """The other subcommands, each a module of its name beside this one."""
 

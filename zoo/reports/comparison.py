@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 
 from zoo import Proposal
 from zoo.figures.mosaics import is_image
@@ -15,7 +14,7 @@ from zoo.reports.finished import FinishedRun
 from zoo.reports.groups import Group, compared, groups
 from zoo.reports.measured import Measured, measured
 from zoo.reports.page import Section, Shown, Table, write_page
-from zoo.reports.paired import Estimate, holm
+from zoo.reports.paired import Estimate, holm, with_spread
 
 CURVE = "val/elbo"
 """What the learning curves show: one estimator for every model."""
@@ -106,7 +105,7 @@ def _side_by_side(found: Measured, k: int, number: int) -> Section:
             values = [run.test[name] for run in model.runs if run.test.get(name) is not None]
             if values:
                 prior = " (prior proposal)" if model.runs[0].report["proposal"] == "prior" and "elbo" in name else ""
-                cells[head] = _over_seeds(values) + prior
+                cells[head] = with_spread(values) + prior
         rows.append([cells.get(head, "n/a") for head in heads])
     caption = (
         f"L_{k}: mean over images and seeds, with the error of both (of images alone where there is one seed). The "
@@ -118,13 +117,6 @@ def _side_by_side(found: Measured, k: int, number: int) -> Section:
                   "log p(x).")  # fmt: skip
     tables = [Table(heads, rows, caption)]
     return Section(f"Side by side ({number})", tables=tables, figures=[shown] if found.values else [])
-
-
-def _over_seeds(values: Sequence[float]) -> str:
-    """A mean with the standard deviation of seeds, to two decimals, or to three digits of what is small."""
-    form = ".2f" if abs(np.mean(values)) >= 0.1 or np.mean(values) == 0 else ".3g"
-    spread = f" ± {np.std(values, ddof=1):{form}}" if len(values) > 1 else ""
-    return f"{np.mean(values):{form}}{spread}"
 
 
 def _paired(found: Measured, k: int, number: int) -> Section:

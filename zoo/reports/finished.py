@@ -66,8 +66,11 @@ class FinishedRun:
 
         return load(self.checkpoint)
 
-    def data(self) -> "LightningDataModule":
+    def data(self, **changed: Any) -> "LightningDataModule":
         """The data it was trained on, ready to test.
+
+        Args:
+            **changed: Options that shall be others, as `batch_size`.
 
         Raises:
             ZooError: Their class has not been imported, or refuses its settings.
@@ -75,13 +78,15 @@ class FinishedRun:
         from jsonargparse import ArgumentError, ArgumentParser
         from pytorch_lightning import LightningDataModule
 
+        import datamodules  # noqa: F401, the zoo's own may be named by any configuration
         from zoo.cli.arguments import only_named_imports
 
         parser = ArgumentParser(exit_on_error=False)
         parser.add_subclass_arguments(LightningDataModule, "data")
+        spec = self.config["data"] | {"init_args": self.config["data"]["init_args"] | changed}
         try:
             with only_named_imports({}):
-                made = parser.instantiate_classes(parser.parse_object({"data": self.config["data"]}))
+                made = parser.instantiate_classes(parser.parse_object({"data": spec}))
         except ArgumentError as error:
             raise ZooError(f"the data of {self.folder} cannot be made again: {error}") from error
         data = made["data"]

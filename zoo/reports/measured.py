@@ -20,6 +20,9 @@ from zoo.reports.paired import Estimate, difference, estimate
 BATCH = 50
 """How many examples are weighed at once."""
 
+FITTED = 100
+"""The batch that a fresh encoder is fitted with: one for all models, so that none has more steps than another."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -94,7 +97,7 @@ def log_likelihoods(
     found: dict[int, list[np.ndarray]] = {k: [] for k in ks}
     for run, trained in zip(model.runs, model.models, strict=True):
         if proposal is not None:
-            proposal.fit(trained, run.data())
+            proposal.fit(trained, run.data(batch_size=FITTED))
         for k in ks:
             parts = tqdm(x.split(BATCH), desc=f"{model.label}, L_{k}", leave=False, disable=not progress)
             values = [trained.log_likelihood(part, k, proposal=proposal) for part in parts]

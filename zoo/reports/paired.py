@@ -89,6 +89,32 @@ def difference(ours: np.ndarray, theirs: np.ndarray, same_seeds: bool) -> Estima
     return _estimate(float(ours.mean() - theirs.mean()), ours.mean(0) - theirs.mean(0), [ours, theirs])
 
 
+def of_seeds(values: np.ndarray) -> Estimate:
+    """The mean of a number over seeds (S,), with Student's interval; with one seed it has no error.
+
+    Example:
+        >>> found = of_seeds(np.array([1.0, 2.0, 3.0]))
+        >>> found.mean, round(found.half_width, 3)
+        (2.0, 2.484)
+    """
+    s = len(values)
+    se = float(values.std(ddof=1)) / s**0.5 if s > 1 else 0.0
+    return Estimate(float(values.mean()), se, max(1, s - 1), s, 0)
+
+
+def with_spread(values: Sequence[float] | np.ndarray) -> str:
+    """A mean over seeds, ± their standard deviation, to two decimals, or to three digits of what is small.
+
+    Example:
+        >>> with_spread([1.0, 2.0]), with_spread([0.0123]), with_spread([0.0])
+        ('1.50 ± 0.71', '0.0123', '0.00')
+    """
+    mean = float(np.mean(values))
+    form = ".2f" if abs(mean) >= 0.1 or mean == 0 else ".3g"
+    spread = f" ± {np.std(values, ddof=1):{form}}" if len(values) > 1 else ""
+    return f"{mean:{form}}{spread}"
+
+
 def holm(p_values: Sequence[float], level: float = 0.05) -> list[bool]:
     """Which of several differences are larger than their noise, with no more than `level` for one false among all.
 

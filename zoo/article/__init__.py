@@ -1,0 +1,1 @@
+"""The article "Why does the VAE work?", put to the test claim by claim."""
