@@ -126,7 +126,7 @@ class Lab:
 
         return dict(zip(ks, self.kept(model, f"L_k, {what}, {ks}", made), strict=True))
 
-    def log_px(self, model: Compared) -> "LogPx":
+    def log_px(self, model: Compared) -> LogPx:
         """log p(x) of a decoder, whatever its encoder is worth, on some test images."""
 
         def made() -> np.ndarray:
@@ -139,7 +139,8 @@ class Lab:
         fresh = RefittedEncoder(epochs=self.scale.refit_epochs)
         fresh.fit(model, run.data(batch_size=FITTED))
         annealed = AnnealedImportanceSampling(self.scale.n_temperatures, n_chains=2, n_leapfrog=5, proposal=fresh)
-        found = [annealed(model, x).log_likelihood, model.log_likelihood(x, self.scale.k, proposal=fresh)]
+        log_px = annealed(model, x, progress=self.progress).log_likelihood
+        found = [log_px, model.log_likelihood(x, self.scale.k, proposal=fresh)]
         return torch.stack([each.double() for each in found]).numpy()  # (2, N)
 
     def kept(self, model: Compared, what: str, make: Callable[[], np.ndarray]) -> np.ndarray:

@@ -13,28 +13,17 @@ def main(args: Sequence[str]) -> None:
         args: The arguments behind `zoo report`.
     """
     given = _parser().parse_intermixed_args(args)
-    import torch  # here, and all below, because `zoo report --help` needs none of it
-
-    import datamodules
-    from zoo import RefittedEncoder
+    from zoo import RefittedEncoder  # here, and all below, because `zoo report --help` needs no torch
     from zoo.checks import check_counts
-    from zoo.cli.program import quieten
-    from zoo.errors import ZooError
-    from zoo.memory import keep_freed
+    from zoo.cli.measuring import measuring
     from zoo.reports import finished_runs
     from zoo.reports.comparison import write_report
 
-    quieten()
-    keep_freed()
-    torch.set_flush_denormal(True)
-    try:
+    with measuring():
         check_counts(k=given.k, n_images=given.n_images)
         proposal = RefittedEncoder(epochs=given.refit_epochs) if given.refit_epochs else None
         runs = finished_runs(given.runs)
         page = write_report(runs, given.out, given.k, given.n_images, proposal, progress=sys.stderr.isatty())
-    except (ZooError, datamodules.DataError, OSError) as error:
-        print(f"zoo: error: {error}", file=sys.stderr)
-        sys.exit(1)
     print(f"the report: {page}, in Markdown {page.with_name('report.md')}")
 
 

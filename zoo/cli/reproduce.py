@@ -13,38 +13,29 @@ def main(args: Sequence[str]) -> None:
         args: The arguments behind `zoo reproduce`.
     """
     given = _parser().parse_intermixed_args(args)
-    import torch  # here, and all below, because `zoo reproduce --help` needs none of it
-
-    from zoo.article.claims import CLAIMS
+    from zoo.article.claims import CLAIMS  # here, and all below, because `zoo reproduce --help` needs no torch
     from zoo.article.lab import FULL, SMALL, Lab
     from zoo.article.reproduction import reproduce
+    from zoo.checks import check_counts
+    from zoo.cli.measuring import measuring
     from zoo.cli.names import unknown
-    from zoo.cli.program import quieten
     from zoo.errors import ZooError
-    from zoo.memory import keep_freed
     from zoo.sweeps.runner import Interrupted
 
-    quieten()
-    keep_freed()
-    torch.set_flush_denormal(True)
     known = {claim.letter: claim for claim in CLAIMS}
     scales = {scale.name: scale for scale in (SMALL, FULL)}
-    try:
-        for letter in given.claims:
-            if letter not in known:
-                raise ZooError(unknown("claim", letter, list(known)))
-        if given.scale not in scales:
-            raise ZooError(unknown("scale", given.scale, list(scales)))
+    with measuring():
+        check_counts(jobs=given.jobs)
+        for kind, names, there in (("claim", given.claims, known), ("scale", [given.scale], scales)):
+            if wrong := [name for name in names if name not in there]:
+                raise ZooError(unknown(kind, wrong[0], list(there)))
         scale = scales[given.scale]
         lab = Lab(given.out or Path("reproduction") / scale.name, scale, given.jobs, progress=True)
-        chosen = [known[letter]() for letter in dict.fromkeys(given.claims or known)]
-        page = reproduce(chosen, lab)
-    except Interrupted:
-        print("stopped. To go on: the same command.")
-        sys.exit(130)
-    except (ZooError, OSError) as error:
-        print(f"zoo: error: {error}", file=sys.stderr)
-        sys.exit(1)
+        try:
+            page = reproduce([known[letter]() for letter in dict.fromkeys(given.claims or known)], lab)
+        except Interrupted:
+            print("stopped. To go on: the same command.")
+            sys.exit(130)
     print(f"the report: {page}, in Markdown {page.with_name('report.md')}")
 
 

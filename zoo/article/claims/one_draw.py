@@ -103,7 +103,7 @@ def _curves(models: Mapping[int, Compared]) -> Shown:
             axes[0, 0].plot(np.arange(1, len(values) + 1), values, label=label, **line(i))
             axes[0, 1].plot(passes, values, **line(i))
     best = max(values[-1] for model in models.values() for values in [_passes(run)[1] for run in model.runs])
-    axes[0, 0].set(xlabel="validations", ylabel="ELBO, validation (nats)", ylim=(best - 45, best + 3))
+    axes[0, 0].set(xlabel="epochs", ylabel="ELBO, validation (nats)", ylim=(best - 45, best + 3))
     axes[0, 1].set(xlabel="images decoded in training", xscale="log")
     axes[0, 0].legend(loc="lower right")
     return Shown("d-curves", figure, "The same runs by epochs and by what they cost; a line a seed.")

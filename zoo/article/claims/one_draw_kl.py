@@ -35,8 +35,8 @@ class OneDrawKL(Claim):
     )
     why = (
         "The one-draw KL term itself is noisy: its variance is ½ (σ² − 1)² + μ² σ² a dimension, which is ½ and not 0 "
-        "where σ is small. But the gradients it hands on, with z = μ + σ ε, add only σ² for μ and μ² σ² + 2 σ⁴ for log "
-        "σ, which vanish with σ. That is why training hardly notices."
+        "where σ is small. But the gradients it hands on, with z = μ + σ ε, add only σ² for μ and μ² σ² + 2 σ⁴ for "
+        "log σ. Those vanish where σ is small, and are largest for units that are hardly used, whose σ is near 1."
     )
     sweeps = ("kl",)
 
@@ -91,8 +91,8 @@ def _variance_figure(models: Mapping[bool, Compared]) -> Shown:
                 steps, values = np.array(run.curves[f"val/gradient_variance/{part}"]).T
                 place.plot(steps + 1, values, color=COLOURS[closed], linestyle="-" if closed else "--", linewidth=1,
                            label=None if seed else NAMES[closed])  # fmt: skip
-        place.set(title=part, xlabel="steps", ylabel="variance of the gradient (nats²)", yscale="log")
-    axes[0, 0].legend(loc="upper right")
+        place.set(title=part, xlabel="steps", ylabel="variance of the gradient (nats²)")
+    axes[0, 1].legend(loc="lower right")
     return Shown("a-variance", figure, "The variance of the training gradient of one batch of validation images over "
                  "draws, summed over parameters; a line a seed.")  # fmt: skip
 

@@ -109,9 +109,10 @@ def _variances(model: Compared) -> Shown:
         axes[0, 0].plot(SHRINKS, values, marker="o", markersize=3, label=label, **line(i))
     axes[0, 0].set(xscale="log", yscale="log", xlabel="σ of q(z|x), as a share of the trained one",
                    ylabel="variance of the gradient of μ, log σ (nats²)")  # fmt: skip
-    axes[0, 0].legend(loc="center right")
+    axes[0, 0].legend(loc="center left")
     return Shown("f-variance", figure, "The gradients that a trained encoder of the first seed gets for a test image, "
-                 "by four estimators of the same mean, at the trained σ and at smaller ones.")  # fmt: skip
+                 "by four estimators of the same mean, at the trained σ and at smaller ones. Theory: as σ² for the "
+                 "pathwise ones, as 1/σ² for the score function.")  # fmt: skip
 
 
 def _numbers(models: Mapping[str, Compared], values: Mapping[str, np.ndarray], k: int) -> Table:
