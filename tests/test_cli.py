@@ -216,6 +216,24 @@ def test_print_config_prints_what_would_run(capsys: pytest.CaptureFixture[str]) 
     assert stop.value.code == 0 and "k: 7" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("options", "epochs"), [
+    ([], 200),
+    (["--trainer.max_steps=-1"], 200),
+    (["--trainer.max_steps=90"], -1),
+    (["--config=steps.yaml"], -1),
+    (["--trainer.max_steps", "90", "--trainer.max_epochs=3"], 3),
+    (["--config=both.yaml", "--trainer.max_steps=90"], 7),
+])  # fmt: skip
+def test_steps_that_are_asked_for_are_not_cut_by_the_default_of_epochs(
+    options: list[str], epochs: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("steps.yaml").write_text("trainer:\n  max_steps: 90\n")
+    Path("both.yaml").write_text("trainer:\n  max_epochs: 7\n")
+    with pytest.raises(SystemExit):
+        main(["fit", *options, "--print_config"])
+    assert yaml.safe_load(capsys.readouterr().out)["trainer"]["max_epochs"] == epochs
+
+
 @pytest.mark.slow
 def test_python_m_zoo_runs_from_an_empty_folder() -> None:
     command = [sys.executable, "-m", "zoo", "fit", *SMALL, "--trainer.max_epochs=1"]

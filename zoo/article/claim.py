@@ -24,7 +24,7 @@ class Claim(ABC):
     """What the article says, in Markdown."""
 
     rule: ClassVar[str]
-    """How it is judged, in Markdown; written before anything was run."""
+    """How it is judged, in Markdown; written before what it judges was run."""
 
     why: ClassVar[str]
     """What theory says of it, in Markdown."""

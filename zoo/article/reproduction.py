@@ -15,7 +15,7 @@ from zoo.reports.page import Section, Shown, Table, write_page
 
 LEAD = (
     'What the article "Why does the VAE work?" (Su Jianlin, https://kexue.fm/archives/5383, in Chinese) claims, put to '
-    "the test at the scale *{scale}*: {runs} runs. The rule of each verdict was written down before anything was run. "
+    "the test at the scale *{scale}*: {runs} runs. The rule of each verdict was written down before these runs. "
     "Numbers are nats an image unless another unit is named; intervals are of 95 %, over images and seeds."
 )
 

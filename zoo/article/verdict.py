@@ -1,4 +1,4 @@
-"""What is said of a claim, by rules that were written down before anything was run."""
+"""What is said of a claim, by rules that were written down before the runs that they judge."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

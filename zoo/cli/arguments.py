@@ -58,6 +58,12 @@ class Typed:
         """Whether an option or a configuration says which class the model or the data are."""
         return key in self.options or any(key in config for config in self.configs)
 
+    @property
+    def counts_steps(self) -> bool:
+        """Whether an option or a configuration says how many steps are trained."""
+        said = [self.options.get("trainer.max_steps"), *(dig(each, ["trainer", "max_steps"]) for each in self.configs)]
+        return any(each not in (None, -1, "-1") for each in said)
+
     @cached_property
     def _pairs(self) -> list[tuple[int, str, str]]:
         """For each option the place behind it, its name and its value."""
@@ -70,11 +76,18 @@ class Typed:
 
 
 def with_defaults(argv: Sequence[str]) -> list[str]:
-    """The arguments, with the default classes where no others are named."""
+    """The arguments, with the default classes where no others are named, and no default of epochs beside steps.
+
+    Example:
+        >>> with_defaults(["fit", "--model=IWAE", "--data=MNIST", "--trainer.max_steps=100000"])
+        ['fit', '--trainer.max_epochs=-1', '--model=IWAE', '--data=MNIST', '--trainer.max_steps=100000']
+    """
     typed = Typed(argv)
     if not argv or argv[0] not in SUBCOMMANDS:
         return list(argv)
     missing = [f"--{key}={name}" for key, name in DEFAULTS.items() if not typed.names_class(key)]
+    if typed.counts_steps:  # in front, so that epochs that are asked for as well still hold
+        missing.append("--trainer.max_epochs=-1")
     return [argv[0], *missing, *argv[1:]]
 
 

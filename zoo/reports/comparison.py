@@ -164,7 +164,7 @@ def _curves(group: Group, number: int) -> Section:
 def _posteriors(group: Group, number: int) -> Section:
     spectra = Shown(f"kl-{number}", figures.kl_spectra(group.models), "KL term by latent dimension; a line a seed.")
     caption = "Variances of q(z|x) over images and dimensions, of the first seed: active ones and others."
-    variances = Shown(f"variances-{number}", figures.posterior_variances(group.models), caption)
+    variances = Shown(f"variances-{number}", figures.posterior_variances({m.label: m for m in group.models}), caption)
     return Section(f"Posteriors ({number})", figures=[spectra, variances])
 
 

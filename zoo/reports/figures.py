@@ -106,18 +106,18 @@ def kl_spectra(models: Sequence[Compared]) -> Figure:
     return figure
 
 
-def posterior_variances(models: Sequence[Compared]) -> Figure:
+def posterior_variances(models: Mapping[str, Compared]) -> Figure:
     """The variances of q(z|x), of active and inactive dimensions, a panel a model."""
-    with_encoder = [m for m in models if "log_posterior_variance_active" in m.runs[0].report["details"]]
+    details = {name: model.runs[0].report["details"] for name, model in models.items()}
+    with_encoder = {name: each for name, each in details.items() if "log_posterior_variance_active" in each}
     columns = min(3, max(1, len(with_encoder)))
     rows = -(-max(1, len(with_encoder)) // columns)
     figure, axes = panels(3.2 * columns, 2.3 * rows, rows=rows, columns=columns, sharex=True)
-    for place, model in zip(axes.flat, with_encoder, strict=False):
-        details = model.runs[0].report["details"]
+    for place, (name, found) in zip(axes.flat, with_encoder.items(), strict=False):
         for part, colour in {"inactive": GREY, "active": BLUE}.items():
-            counts, edges = (np.array(details[f"log_posterior_variance_{part}"][key]) for key in ("counts", "edges"))
+            counts, edges = (np.array(found[f"log_posterior_variance_{part}"][key]) for key in ("counts", "edges"))
             place.stairs(counts, edges / np.log(10), fill=True, color=colour, alpha=0.75, label=part)
-        place.set(title=model.label, xlim=(-4, 0.6), yticks=[])
+        place.set(title=name, xlim=(-5, 0.6), yticks=[])
     for place in axes.flat[len(with_encoder) :]:
         place.set_visible(False)
     for place in axes[-1]:
@@ -138,7 +138,21 @@ def images(models: Sequence[Compared], x: Tensor, seed: int = 0) -> Figure:
         torch.manual_seed(seed)
         rows.append(trained.sample(len(x)))
         words.append(f"{model.label}:\nsamples")
-    mosaic = torch.stack(rows)
-    figure, axes = panels(CELL * len(x) + 2.2, height(mosaic) + 0.2)
-    show(axes[0, 0], mosaic, rows=words)
+    return mosaic(rows, words)
+
+
+def samples(models: Mapping[str, Compared], n: int = 10, seed: int = 0) -> Figure:
+    """Means of p(x|z) for z ~ p(z), a row a model."""
+    rows = []
+    for model in models.values():
+        torch.manual_seed(seed)
+        rows.append(model.models[0].sample(n))
+    return mosaic(rows, list(models))
+
+
+def mosaic(rows: Sequence[Tensor], words: Sequence[str]) -> Figure:
+    """Rows of images (N, C, H, W), each with what it is."""
+    pictures = torch.stack(list(rows))
+    figure, axes = panels(CELL * pictures.shape[1] + 2.2, height(pictures) + 0.2)
+    show(axes[0, 0], pictures, rows=words)
     return figure

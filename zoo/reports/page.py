@@ -50,6 +50,17 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
     caption: str = ""
 
+    @property
+    def of_numbers(self) -> list[bool]:
+        """Which columns hold numbers, and stand to the right.
+
+        Example:
+            >>> Table(["model", "ELBO"], [["IWAE", "-90.1 ± 0.2"], ["PriorSampling", "n/a"]]).of_numbers
+            [False, True]
+        """
+        columns = [[cell for cell in cells if cell not in ("", "n/a")] for cells in zip(*self.rows, strict=True)]
+        return [bool(cells) and all(re.match(r"[+-]?\d", cell) for cell in cells) for cells in columns]
+
 
 @dataclass(frozen=True)
 class Section:
@@ -118,7 +129,7 @@ def markdown(title: str, lead: str, sections: Sequence[Section]) -> str:
         ## Numbers
         <BLANKLINE>
         | a |
-        |---|
+        |---:|
         | 1 |
     """
     parts = [f"# {title}", lead, *(part for section in sections for part in _parts(section, 2))]
@@ -130,8 +141,8 @@ def _parts(section: Section, level: int) -> Iterator[str]:
     yield section.text
     for table in section.tables:
         yield table.caption
-        rows = [table.heads, ["---"] * len(table.heads), *table.rows]
-        yield "\n".join(_row(row) for row in rows)
+        ruler = "|".join("---:" if right else "---" for right in table.of_numbers)
+        yield "\n".join([_row(table.heads), f"|{ruler}|", *map(_row, table.rows)])
     for shown in section.figures:
         yield f"![{_plain(shown.caption)}](figures/{shown.name}.png)"
         yield shown.caption
@@ -140,8 +151,7 @@ def _parts(section: Section, level: int) -> Iterator[str]:
 
 
 def _row(cells: Sequence[str]) -> str:
-    edge = "" if set(cells) == {"---"} else " "
-    return f"|{edge}" + f"{edge}|{edge}".join(cell.replace("|", r"\|") for cell in cells) + f"{edge}|"
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
 def _figures(sections: Sequence[Section]) -> Iterator[Shown]:

@@ -5,17 +5,14 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 
 from zoo import RefitIWAE, RefittedEncoder
 from zoo.article.claim import Claim
 from zoo.article.lab import Lab, tested
 from zoo.article.verdict import Part, larger, nats
-from zoo.figures.mosaics import CELL, height, show
-from zoo.figures.style import panels
 from zoo.measures.importance import pareto_khat
-from zoo.reports.figures import line
+from zoo.reports.figures import line, samples
 from zoo.reports.groups import Compared
 from zoo.reports.measured import examples
 from zoo.reports.page import Shown, Table
@@ -70,7 +67,7 @@ class ImportanceWeighting(Claim):
 
     def figures(self, lab: Lab) -> list[Shown]:
         """Samples."""
-        return [_samples(_models(lab))]
+        return [Shown("e-samples", samples(_models(lab)), "Means of p(x|z) for z ~ p(z), of the first seed.")]
 
     def tables(self, lab: Lab) -> list[Table]:
         """The numbers, and two fresh encoders of one decoder."""
@@ -145,14 +142,3 @@ def _refits(lab: Lab, model: Compared) -> Table:
         rows.append([name, *(f"{each.mean():.2f}" for each in found.values())])
     return Table(["fresh encoder", "L_1", f"L_{lab.scale.k}"], rows, "The decoder of the largest k, frozen: two fresh "
                  f"encoders for it, trained for {epochs} epochs. Means over seeds.")  # fmt: skip
-
-
-def _samples(models: Mapping[str, Compared]) -> Shown:
-    rows = []
-    for model in models.values():
-        torch.manual_seed(0)
-        rows.append(model.models[0].sample(10))
-    mosaic = torch.stack(rows)
-    figure, axes = panels(CELL * 10 + 1.4, height(mosaic) + 0.2)
-    show(axes[0, 0], mosaic, rows=list(models))
-    return Shown("e-samples", figure, "Means of p(x|z) for z ~ p(z), of the first seed.")

@@ -11,8 +11,8 @@ from zoo.article.claim import Claim
 from zoo.article.claims.posterior_variance import gaussian_decoders
 from zoo.article.lab import Lab
 from zoo.article.verdict import Part, Verdict
-from zoo.figures.mosaics import CELL, height, show
-from zoo.figures.style import BLUE, GREY, panels
+from zoo.figures.style import BLUE, GREY
+from zoo.reports.figures import mosaic
 from zoo.reports.groups import Compared
 from zoo.reports.page import Shown, Table
 
@@ -37,8 +37,9 @@ class MeanAsSample(Claim):
     why = (
         "A draw differs from its mean by σ in every pixel. A decoder with σ² = 1, which is what a plain squared "
         "error stands for, says that its images are all but noise, and the mean is no sample of it. A variance "
-        "learned by the likelihood is the error that is left over, which may be seen; a small one that was chosen by "
-        "hand makes the picture honest and the model sure of more than it knows."
+        "learned by the likelihood is the error that is left over, which may be seen; where it is decoded from z, "
+        "it may be anything at a z of the prior that no image came near in training. A small one that was chosen "
+        "by hand makes the picture honest and the model sure of more than it knows."
     )
     sweeps = ("fixed_variance", "learned_variance")
 
@@ -101,7 +102,6 @@ def _pictures(models: Mapping[str, Compared]) -> Shown:
         for kind, images in zip(("means", "draws"), _samples(model.models[0], 10), strict=True):
             rows.append(images)
             words.append(f"{name}:\n{kind}")
-    mosaic = torch.stack(rows)
-    figure, axes = panels(CELL * 10 + 2.2, height(mosaic) + 0.2)
-    show(axes[0, 0], mosaic, rows=words)
-    return Shown("g-samples", figure, "Means of p(x|z), and draws of it at the same z ~ p(z), of the first seed.")
+    return Shown(
+        "g-samples", mosaic(rows, words), "Means of p(x|z), and draws of it at the same z ~ p(z), of the first seed."
+    )

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from zoo.article.claim import Claim
 from zoo.article.lab import Lab, tested
 from zoo.article.verdict import Part, at_most, nats, same
-from zoo.figures.style import panels
+from zoo.figures.style import BLUE, GREEN, GREY, panels
 from zoo.reports.figures import line
 from zoo.reports.finished import FinishedRun
 from zoo.reports.groups import Compared
@@ -86,10 +86,10 @@ def _behind(one: Compared, many: Compared) -> Estimate:
 
 
 def _panel(axes: Axes, gaps: Mapping[int, Estimate]) -> None:
-    axes.axhspan(-0.5, 0.5, color="#009E73", alpha=0.12)
-    axes.axhline(0, color="#808080", linewidth=0.6)
+    axes.axhspan(-0.5, 0.5, color=GREEN, alpha=0.12)
+    axes.axhline(0, color=GREY, linewidth=0.6)
     for i, each in enumerate(gaps.values()):
-        axes.errorbar(i, each.mean, each.half_width, fmt="o", capsize=4, color="#0072B2")
+        axes.errorbar(i, each.mean, each.half_width, fmt="o", capsize=4, color=BLUE)
     axes.set_xticks(range(len(gaps)), [f"{k} draws" for k in gaps])
     axes.set(xlim=(-0.6, len(gaps) - 0.4), ylabel="gain over one draw (nats)")
 

@@ -8,13 +8,18 @@ from matplotlib.axes import Axes
 from zoo.article.claim import Claim
 from zoo.article.lab import Lab, tested
 from zoo.article.verdict import Part, Verdict
-from zoo.figures.style import BLUE, GREY, panels
+from zoo.figures.style import BLUE, GREY
+from zoo.reports.figures import posterior_variances
 from zoo.reports.groups import Compared
 from zoo.reports.page import Shown, Table
 from zoo.reports.paired import Estimate, of_seeds
 
 SMALL = 0.1
 """What counts as a small variance, beside the prior's 1."""
+
+LEARNED = {"LearnedVariance": "Gaussian, one learned σ²", "PixelVariance": "Gaussian, a learned σ² a pixel",
+           "DecodedVariance": "Gaussian, σ² decoded from z"}  # fmt: skip
+"""What decoders are called, by the variance of their sweep."""
 
 
 class PosteriorVariance(Claim):
@@ -52,7 +57,8 @@ class PosteriorVariance(Claim):
 
     def figures(self, lab: Lab) -> list[Shown]:
         """Histograms."""
-        return [_histograms(decoders(lab))]
+        told = "Variances of q(z|x) over test images and dimensions, of the first seed."
+        return [Shown("c-histograms", posterior_variances(decoders(lab)), told)]
 
     def tables(self, lab: Lab) -> list[Table]:
         """The numbers."""
@@ -77,8 +83,7 @@ def gaussian_decoders(lab: Lab) -> dict[str, Compared]:
     found = {
         f"Gaussian, σ² = {value:g}": m for value, m in lab.models("fixed_variance", "model.variance.value").items()
     }
-    learned = {"LearnedVariance": "Gaussian, one learned σ²", "DecodedVariance": "Gaussian, σ² decoded from z"}
-    return found | {learned[name]: model for name, model in lab.models("learned_variance", "model.variance").items()}
+    return found | {LEARNED[name]: m for name, m in lab.models("learned_variance", "model.variance").items()}
 
 
 def _judge(share: Estimate) -> Verdict:
@@ -118,17 +123,6 @@ def _panel(axes: Axes, shares: Mapping[str, Estimate]) -> None:
         axes.errorbar(each.mean, i, xerr=error, fmt="o", color=BLUE, capsize=3)
     axes.set_yticks(range(len(shares)), list(shares))
     axes.set(xlabel=f"share of variances below {SMALL}", xlim=(-0.03, 1.03), ylim=(len(shares) - 0.5, -0.5))
-
-
-def _histograms(models: Mapping[str, Compared]) -> Shown:
-    figure, axes = panels(2.4 * len(models), 2.2, columns=len(models), sharex=True)
-    for place, (name, model) in zip(axes[0], models.items(), strict=True):
-        for part, colour in {"inactive": GREY, "active": BLUE}.items():
-            counts, edges = _counts(model, 0, part)
-            place.stairs(counts, edges / np.log(10), fill=True, color=colour, alpha=0.75, label=part)
-        place.set(title=name, xlabel="log10 σ² of q(z|x)", yticks=[], xlim=(-5, 0.7))
-    axes[0, 0].legend(loc="upper left")
-    return Shown("c-histograms", figure, "Variances of q(z|x) over test images and dimensions, of the first seed.")
 
 
 def _numbers(models: Mapping[str, Compared]) -> Table:

@@ -10,7 +10,7 @@ from zoo.article.lab import Lab, tested
 from zoo.article.latent_gradients import latent_gradients, total_variance
 from zoo.article.variants import DetachedGaussian, ScoreFunctionVAE
 from zoo.article.verdict import Part, Verdict, larger, nats
-from zoo.figures.style import panels
+from zoo.figures.style import BLUE, panels
 from zoo.reports.figures import line
 from zoo.reports.groups import Compared
 from zoo.reports.measured import examples
@@ -50,7 +50,7 @@ class Reparameterisation(Claim):
     def parts(self, lab: Lab) -> list[Part]:
         """Compares what was trained with and without."""
         models, values = trained(lab), _values(lab)
-        pathwise, closed, drawn, score = models
+        pathwise, _, closed, drawn, score = models
         kl = tested(models[closed], "kl")
         lag = difference(values[pathwise], values[drawn], same_seeds=False)
         gains = [difference(values[score], values[name], same_seeds=False) for name in (closed, drawn)]
@@ -69,11 +69,12 @@ class Reparameterisation(Claim):
 
     def figures(self, lab: Lab) -> list[Shown]:
         """The noise of the estimators."""
-        return [_variances(next(iter(trained(lab).values())))]
+        return [_figure(_variances(trained(lab)["pathwise"]))]
 
     def tables(self, lab: Lab) -> list[Table]:
         """The numbers."""
-        return [_numbers(trained(lab), _values(lab), lab.scale.k)]
+        models = trained(lab)
+        return [_numbers(models, _values(lab), lab.scale.k), _noise(_variances(models["pathwise"]))]
 
 
 def _values(lab: Lab) -> dict[str, np.ndarray]:
@@ -81,31 +82,36 @@ def _values(lab: Lab) -> dict[str, np.ndarray]:
 
 
 def trained(lab: Lab) -> dict[str, Compared]:
-    """The four models, by their names."""
-    detached = lab.models("detached", "model.closed_form_kl")
-    (score,) = lab.models("score_function", "model.k").values()
+    """The models, by their names; one that is pathwise has as many draws as that of the score function."""
+    pathwise, detached = lab.models("draws", "model.k"), lab.models("detached", "model.closed_form_kl")
+    ((k, score),) = lab.models("score_function", "model.k").items()
     return {
-        "pathwise": lab.models("draws", "model.k")[1],
+        "pathwise": pathwise[1],
+        f"pathwise, {k} draws": pathwise[k],
         "detached, closed-form KL": detached[True],
         "detached, one-draw KL": detached[False],
-        f"score function, {score.models[0].k} draws": score,
+        f"score function, {k} draws": score,
     }
 
 
 def _panel(axes: Axes, values: Mapping[str, np.ndarray]) -> None:
     for i, each in enumerate(values.values()):
-        axes.plot(each.mean(1), [i] * len(each), "o", color="#0072B2")
+        axes.plot(each.mean(1), [i] * len(each), "o", color=BLUE)
     axes.set_yticks(range(len(values)), list(values))
     axes.set(xlabel="log-likelihood (nats)", ylim=(len(values) - 0.5, -0.5))
     axes.margins(x=0.15)
 
 
-def _variances(model: Compared) -> Shown:
-    figure, axes = panels(5.4, 3.4)
+def _variances(model: Compared) -> dict[str, list[float]]:
+    """The variance of each estimator over what σ is multiplied by."""
     x = examples(model.runs[0], 30)
     found = [latent_gradients(model.models[0], x, draws=100, shrink=shrink) for shrink in SHRINKS]
-    for i, (name, label) in enumerate(ESTIMATORS.items()):
-        values = [float(total_variance(getattr(each, name))) for each in found]
+    return {label: [float(total_variance(getattr(each, name))) for each in found] for name, label in ESTIMATORS.items()}
+
+
+def _figure(variances: Mapping[str, list[float]]) -> Shown:
+    figure, axes = panels(5.4, 3.4)
+    for i, (label, values) in enumerate(variances.items()):
         axes[0, 0].plot(SHRINKS, values, marker="o", markersize=3, label=label, **line(i))
     axes[0, 0].set(xscale="log", yscale="log", xlabel="σ of q(z|x), as a share of the trained one",
                    ylabel="variance of the gradient of μ, log σ (nats²)")  # fmt: skip
@@ -128,6 +134,11 @@ def _numbers(models: Mapping[str, Compared], values: Mapping[str, np.ndarray], k
     names = f"`{DetachedGaussian.__name__}` and `{ScoreFunctionVAE.__name__}`"
     caption = f"Means over seeds. The variants are {names} of `zoo.article.variants`."
     return Table(["gradient", f"L_{k}", "ELBO", "KL term (nats)"], rows, caption)
+
+
+def _noise(variances: Mapping[str, list[float]]) -> Table:
+    rows = [[f"{shrink:g}", *(f"{values[i]:.3g}" for values in variances.values())] for i, shrink in enumerate(SHRINKS)]
+    return Table(["σ, as a share of the trained one", *variances], rows, "The variances of the figure below, nats².")
 
 
 def _elbo(model: Compared) -> str:
