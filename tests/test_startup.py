@@ -55,6 +55,19 @@ def test_what_needs_no_torch_does_not_import_it(line: str, status: int, said: st
     assert said in (done.stderr if status else done.stdout)
 
 
+@pytest.mark.parametrize("name", ["sweep", "report", "reproduce"])
+def test_ctrl_c_ends_a_program_in_a_sentence(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"zoo.cli.{name}.main", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        main([name])
+    assert stop.value.code == 130 and capsys.readouterr().out == "stopped. To go on: the same command.\n"
+
+
 def test_python_m_zoo_is_the_same_program() -> None:
     assert python("-m", "zoo", "--help").stdout.startswith("usage: zoo ")
 

@@ -39,12 +39,16 @@ def main(args: Sequence[str] | None = None) -> None:
         wrong = unknown("subcommand", first, list(known)) if first else "a subcommand is missing."
         print(f"zoo: error: {wrong} `zoo --help` says what each does.", file=sys.stderr)
         sys.exit(2)
-    if first in PROGRAMS:
-        import_module(f"zoo.cli.{first}").main(argv[1:])
-        return
-    from zoo.cli.program import run  # here, because it imports torch, which takes seconds
+    try:
+        if first in PROGRAMS:
+            import_module(f"zoo.cli.{first}").main(argv[1:])
+        else:
+            from zoo.cli.program import run  # here, because it imports torch, which takes seconds
 
-    run(args)
+            run(args)
+    except KeyboardInterrupt:
+        print("stopped. To go on: the same command.")
+        sys.exit(130)
 
 
 def _parser() -> ArgumentParser:

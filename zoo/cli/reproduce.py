@@ -1,6 +1,5 @@
 """`zoo reproduce`: the article, claim by claim."""
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,6 @@ def main(args: Sequence[str]) -> None:
     from zoo.cli.measuring import measuring
     from zoo.cli.names import unknown
     from zoo.errors import ZooError
-    from zoo.sweeps.runner import Interrupted
 
     known = {claim.letter: claim for claim in CLAIMS}
     scales = {scale.name: scale for scale in (SMALL, FULL)}
@@ -31,11 +29,7 @@ def main(args: Sequence[str]) -> None:
                 raise ZooError(unknown(kind, wrong[0], list(there)))
         scale = scales[given.scale]
         lab = Lab(given.out or Path("reproduction") / scale.name, scale, given.jobs, progress=True)
-        try:
-            page = reproduce([known[letter]() for letter in dict.fromkeys(given.claims or known)], lab)
-        except Interrupted:
-            print("stopped. To go on: the same command.")
-            sys.exit(130)
+        page = reproduce([known[letter]() for letter in dict.fromkeys(given.claims or known)], lab)
     print(f"the report: {page}, in Markdown {page.with_name('report.md')}")
 
 

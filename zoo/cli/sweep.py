@@ -18,16 +18,12 @@ def main(args: Sequence[str]) -> None:
     from zoo.errors import ZooError
     from zoo.sweeps import Sweep, run_sweep
     from zoo.sweeps.results import as_table, best_first, write_results
-    from zoo.sweeps.runner import Interrupted
 
     try:
         sweep = Sweep.read(given.file)
         folder = given.folder or Path("sweeps") / sweep.name
         trials = run_sweep(sweep, folder, given.jobs, given.count, given.seed, progress=True)
         write_results(sweep, trials, folder / "results.csv")
-    except Interrupted:
-        print("stopped. To go on: the same command.")
-        sys.exit(130)
     except ZooError as error:
         print(f"zoo: error: {error}", file=sys.stderr)
         sys.exit(1)

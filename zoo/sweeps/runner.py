@@ -18,7 +18,7 @@ from zoo.sweeps.trial import Trial
 POLL_SECONDS = 0.3
 
 
-class Interrupted(Exception):
+class Interrupted(KeyboardInterrupt):
     """A sweep was stopped, by Ctrl-C or as a system ends processes; what was under way has saved itself."""
 
 

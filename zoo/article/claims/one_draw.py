@@ -26,7 +26,7 @@ class OneDraw(Claim):
         "At equal epochs, the 95 % interval of the difference in L_k of k draws less one draw, over images and "
         "seeds, must lie within ±0.5 nats for the claim to hold, and beyond ±1 for it not to. At equal decoder "
         "passes one draw must be no more than 0.5 nats of validation ELBO behind; by more than 1 the claim does not "
-        "hold."
+        "hold. A model that was first validated after more passes is taken there, which favours it."
     )
     why = (
         "More draws leave the expected objective as it is, and divide the part of the gradient's variance that the "
