@@ -53,12 +53,10 @@ class ZooParser(LightningArgumentParser):
 
     def _explain(self, message: str) -> str:
         if match := re.search(r"Option '([\w.]+)' is not accepted", message):
-            return unknown("option", match[1], [action.dest for action in self._actions])
+            known = [action.dest for action in self._actions if not action.dest.endswith("help")]
+            return unknown("option", match[1], known) if known else _TOO_EARLY.format(f"the option {match[1]!r}", "")
         if match := re.search(r"class, but ([\w.]+) is abstract", message):
-            return (
-                f"an option stands before the class that it belongs to, which is not {match[1]}: name the class first, "
-                "as in --model IWAE --model.k=5."
-            )
+            return _TOO_EARLY.format("an option", f", which is not {match[1]}")
         if match := re.search(r"unrecognized arguments: (.*)|does not accept option '(.*)'", message):
             option = (match[1] or match[2]).split()[0].split("=")[0].lstrip("-")
             known = [each.lstrip("-") for action in self._actions for each in action.option_strings]
@@ -97,7 +95,10 @@ _NO_CLASS = re.compile(
     r"Expected a dot import path string: (\S+)|not correspond to a subclass of .*Given value: (\S+)", re.DOTALL
 )
 _WANTED = re.compile(r"Expected (?:an? <class '([\w.]+)'>|a typing\.Literal\[(.*)\]|(a tuple with \d+ elements))")
-_WORDS = {"collections.abc.Sequence": "a list"}
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text",
+          "collections.abc.Sequence": "a list"}  # fmt: skip
+
+_TOO_EARLY = "{} stands before the class that it belongs to{}: name the class first, as in --model IWAE --model.k=5."
 
 _NOISE = (
     "Parser key",
