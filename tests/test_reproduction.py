@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from zoo.article.claim import Claim
 from zoo.article.claims import CLAIMS
 from zoo.article.claims.one_draw_kl import OneDrawKL
 from zoo.article.lab import FULL, SMALL, Lab, Scale
@@ -75,6 +76,17 @@ def test_all_claims_from_runs_to_report(scale: Scale, tmp_path: Path) -> None:
     text = page.with_name("report.md").read_text()
     assert "has failed" not in text and not re.search(r"\bnan\b", text)
     assert all(f"## ({claim.letter}) {claim.title}\n" in text for claim in CLAIMS)
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.letter)
+def test_the_report_that_is_shown_is_of_these_rules_and_verdicts(claim: type[Claim]) -> None:
+    root = Path(__file__).parent.parent
+    report = (root / "docs/article/small/report.md").read_text()
+    assert f"**Rule:** {claim.rule}\n" in report
+    (verdict,) = re.findall(rf"^\| \({claim.letter}\) \|.*\| \*\*(.*)\*\* \|$", report, re.MULTILINE)
+    for name in ("README.md", "docs/article.md"):
+        told = rf"^\| \({claim.letter}\) [^\n]* \| \**{verdict}\b"
+        assert re.search(told, (root / name).read_text(), re.MULTILINE), name
 
 
 def test_what_is_measured_is_kept_as_long_as_the_runs_are_the_same(tmp_path: Path) -> None:

@@ -122,13 +122,16 @@ def _numbers(lab: Lab, models: Mapping[str, Compared], over_k: Mapping[str, Mapp
     rows = []
     for name, model in models.items():
         low, high = over_k[name][1], over_k[name][k]
-        log_px = [f"{each.mean():.2f}" for each in (low, high, high - low, lab.log_px(model).annealed)]
+        log_px = [f"{each.mean():.2f}" for each in (low, high, high - low, *lab.log_px(model))]
         units = [f"{tested(model, each).mean():.1f}" for each in ("kl", "active_units", "ess/median")]
         snr = [f"{tested(model, f'gradient_snr/{part}').mean():.3f}" for part in ("encoder", "decoder")]
         rows.append([name, *log_px, *units, f"{_khat(model, lab):.2f}", f"{tested(model, PROBE).mean():.1%}", *snr])
-    log_px_heads = ["L_1", f"L_{k}", f"L_{k} − L_1", f"AIS, {lab.scale.n_annealed} images"]
+    log_px_heads = ["L_1", f"L_{k}", f"L_{k} − L_1", "AIS", f"L_{k}, refitted"]
     heads = ["model", *log_px_heads, "KL term", "active units", "ESS of 64", "k̂", "probe", "SNR, encoder", "decoder"]
-    caption = "Means over seeds; nats where no unit is named. ESS and k̂ are medians over test images."
+    caption = (
+        f"Means over seeds; nats where no unit is named. AIS, and L_{k} beside it, are from fresh encoders, of "
+        f"{lab.scale.n_annealed} test images. ESS and k̂ are medians over test images."
+    )
     return Table(heads, rows, caption)
 
 
