@@ -88,6 +88,8 @@ REFUSED = {
     "": (2, "a subcommand is missing"),
     "reproduce a z": (1, "there is no claim 'z'"),
     "reproduce --scale big": (1, "there is no scale 'big'"),
+    "reproduce a --out garbage.ckpt": (1, "garbage.ckpt/sweeps/kl is no folder and cannot be made one"),
+    "sweep latent_dim --folder garbage.ckpt": (1, "garbage.ckpt is no folder and cannot be made one"),
 }
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from zoo.cli import main
 from zoo.errors import ZooError
-from zoo.reports import finished_runs
+from zoo.reports import FinishedRun, finished_runs
+from zoo.reports.comparison import write_report
 from zoo.reports.groups import compared, groups, names
 from zoo.reports.measured import examples, log_likelihoods
 from zoo.reports.page import Section, Table, write_page
@@ -179,3 +180,22 @@ def test_bad_reports_are_refused(
         main(["report", str(runs), "--out", str(tmp_path / "out"), *more])
     assert stop.value.code == 1 and said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "metrics.json", "metrics.csv"])
+@pytest.mark.parametrize("content", [b'{"test": {"el', b"\xff\xfe", b"7", None], ids=["torn", "bytes", "7", "missing"])
+def test_a_damaged_run_is_named(name: str, content: bytes | None, runs: Path, tmp_path: Path) -> None:
+    run = FinishedRun(tmp_path)
+    for kept in ("config.yaml", "metrics.json", "metrics.csv"):
+        (tmp_path / kept).write_bytes((runs / "iwae-mnist5k" / "1" / kept).read_bytes())
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ZooError, match=rf"{name} cannot be read .*: leave that run out, or run it again"):
+        _ = run.config, run.report, run.curves
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_it_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ZooError, match="is no folder and cannot be made one"):
+        write_report([], tmp_path / "file")

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and folders that can be written to."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.errors import ZooError
+
+
+def made_folder(path: str | Path) -> Path:
+    """A folder to write to, made where it is missing.
+
+    Raises:
+        ZooError: It cannot be made, or not be written to.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ZooError(f"{path} is no folder and cannot be made one ({error.strerror}): name another place.") from error
+    if not os.access(path, os.W_OK):
+        raise ZooError(f"{path} cannot be written to: see to the rights there, or name another place.")
+    return path
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import matplotlib
 from zoo import Proposal
 from zoo.figures.mosaics import is_image
 from zoo.figures.style import STYLE
+from zoo.files import made_folder
 from zoo.reports import figures
 from zoo.reports.finished import FinishedRun
 from zoo.reports.groups import Group, compared, groups
@@ -53,6 +54,7 @@ def write_report(
     Returns:
         The path of the page.
     """
+    made_folder(folder)  # before anything is measured
     models = compared(runs)
     ks = [*(10**i for i in range(9) if 10**i < k), k]
     with matplotlib.rc_context(STYLE):

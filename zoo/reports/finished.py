@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,12 +31,12 @@ class FinishedRun:
     @cached_property
     def config(self) -> dict[str, Any]:
         """All settings, as `config.yaml` has them."""
-        return yaml.safe_load((self.folder / "config.yaml").read_text())
+        return _read(self.folder / "config.yaml", yaml.safe_load)
 
     @cached_property
     def report(self) -> dict[str, Any]:
         """What `metrics.json` holds: the facts of the run, and under `test` the numbers of the test."""
-        return json.loads((self.folder / "metrics.json").read_text())
+        return _read(self.folder / "metrics.json", json.loads)
 
     @property
     def test(self) -> dict[str, float]:
@@ -52,7 +52,7 @@ class FinishedRun:
     @cached_property
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """What was logged over time: points (step, value) by name, as `val/elbo`."""
-        return read_log(self.folder / "metrics.csv")
+        return _read(self.folder / "metrics.csv", logged_points)
 
     @cached_property
     def steps_per_epoch(self) -> float:
@@ -95,9 +95,9 @@ class FinishedRun:
         return data
 
 
-def read_log(path: Path) -> dict[str, list[tuple[int, float]]]:
+def logged_points(log: str) -> dict[str, list[tuple[int, float]]]:
     """Points (step, value) by name, from the `metrics.csv` of a run that has ended or goes on."""
-    whole, _, _ = path.read_text().rpartition("\n")  # what comes after the last line is still being written
+    whole, _, _ = log.rpartition("\n")  # what comes after the last line is still being written
     curves: dict[str, list[tuple[int, float]]] = {}
     for row in csv.DictReader(whole.splitlines()):
         for name, value in row.items():
@@ -122,6 +122,17 @@ def finished_runs(folders: Iterable[Path]) -> list[FinishedRun]:
             )
         runs += [FinishedRun(path) for path in sorted(found, key=_order)]
     return runs
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+    try:
+        found = parse(path.read_text())
+        if not (found and isinstance(found, dict)):
+            raise ValueError(found)
+        return found
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is damaged"
+        raise ZooError(f"{path} cannot be read ({why}): leave that run out, or run it again.") from error
 
 
 def _order(path: Path) -> tuple[str, int, str]:

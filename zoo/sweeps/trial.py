@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.files import written_whole
-from zoo.reports.finished import FinishedRun, read_log
+from zoo.files import made_folder, written_whole
+from zoo.reports.finished import FinishedRun, logged_points
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Trial:
     def history(self, metric: str) -> list[float]:
         """What it has logged of a number so far, in order."""
         logs = sorted(self.folder.glob("*/*/metrics.csv"), key=os.path.getmtime)
-        return [value for _, value in read_log(logs[-1]).get(metric, [])] if logs else []
+        return [value for _, value in logged_points(logs[-1].read_text()).get(metric, [])] if logs else []
 
     def ends(self, result: Result) -> None:
         """Writes down what became of it."""
@@ -87,9 +87,11 @@ def claim(folder: Path, wait: bool = False) -> int | None:
 
     Returns:
         The lock, to be closed or to be handed on; None where another process has it.
+
+    Raises:
+        ZooError: The folder cannot be made or written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    lock = os.open(made_folder(folder) / "lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
