@@ -20,7 +20,7 @@ from benchmarks.floor import Layer
 from benchmarks.machine import describe
 from benchmarks.peers import EVALUATORS, TRAINERS, Peer, net, zoo_profile
 from benchmarks.peers.lightning_trainer import VAE
-from benchmarks.peers.matrix_products import Products
+from benchmarks.peers.matrix_products import Multiply, Products, by_onednn, by_torch
 from benchmarks.settings import Settings
 from benchmarks.task import Task
 from benchmarks.training import Disagreement, Loss, check, side_by_side
@@ -112,15 +112,16 @@ def test_an_estimate_has_no_gradients() -> None:
     assert sum(layer.flops for layer in layers) == 2 * 7000 * (50 * 200 + 200 * 200 + 200 * 784)
 
 
-def test_the_floor_multiplies_what_a_layer_multiplies() -> None:
-    products = Products(Layer(3, 5, 7), rows=3, device="cpu")
+@pytest.mark.parametrize("multiply", [by_torch, by_onednn])
+def test_the_floor_multiplies_what_a_layer_multiplies(multiply: Multiply) -> None:
+    products = Products(Layer(3, 5, 7), rows=3, device="cpu", multiply=multiply)
     x, weight = products.x.clone().requires_grad_(), products.weight.clone().requires_grad_()
     products.forward()
     torch.testing.assert_close(products.y, x @ weight.T)
     torch.nn.functional.linear(x, weight).backward(products.y)
     products.backward()
     torch.testing.assert_close(products.dx, x.grad)
-    torch.testing.assert_close(products.dweight, weight.grad)
+    torch.testing.assert_close(products.dweight.T, weight.grad)
 
 
 def test_exponents_are_of_each_round() -> None:

@@ -22,7 +22,7 @@ from tests.small import SHAPE, SmallImages, quiet_trainer, small_model
 from zoo.bundles.recording import RecordedStep, Unrecordable
 from zoo.errors import ZooError
 
-Run = tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]
+Run = tuple[dict[str, Tensor], dict[str, Any], dict[str, Any], dict[str, Tensor]]
 
 
 class Counts(pl.Callback):
@@ -41,7 +41,7 @@ def run(
     in_bundles: bool = False,
     **options: Any,
 ) -> Run:
-    """The weights, the counters and the state of the optimiser after a fit, whose steps went in bundles or did not."""
+    """What a fit leaves whose steps went in bundles or did not: weights, counters, the optimiser's state, its log."""
     pl.seed_everything(5, verbose=False)
     model = make()
     heard = Counts()
@@ -49,7 +49,8 @@ def run(
     trainer.fit(model, datamodule=SmallImages(sizes=(83, 11, 13)))
     bundled = heard.n < trainer.fit_loop.epoch_loop.total_batch_idx + 1
     assert bundled == in_bundles
-    return model.state_dict(), trainer.fit_loop.state_dict(), trainer.optimizers[0].state_dict()
+    counters, log = trainer.fit_loop.state_dict(), dict(trainer.callback_metrics)
+    return model.state_dict(), counters, trainer.optimizers[0].state_dict(), log
 
 
 def same(a: Any, b: Any) -> bool:
@@ -84,6 +85,24 @@ def test_bundles_change_no_bit_and_no_counter(tmp_path: Path, name: str, n_steps
 def test_they_follow_the_trainers_settings(tmp_path: Path, options: dict[str, Any]) -> None:
     make = partial(small_model, "iwae")
     assert same(run(tmp_path, make, Bundles(compile=False), in_bundles=True, **options), run(tmp_path, make, **options))
+
+
+class Forgets(zoo.MLP):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.nn.functional.dropout(x, 0.4, self.training))
+
+
+def forgetful() -> zoo.IWAE:
+    """A model whose networks draw as well: what is logged of a draw has to be of the same ones."""
+    torch.manual_seed(2)
+    network = partial(Forgets, hidden=[6])
+    return zoo.IWAE(x_shape=SHAPE, latent_dim=3, k=4, encoder=network, decoder=network)
+
+
+def test_what_networks_draw_is_trained_on_and_logged(tmp_path: Path) -> None:
+    found, expected = run(tmp_path, forgetful, Bundles(compile=False), in_bundles=True), run(tmp_path, forgetful)
+    assert {"train/objective", "train/log_px", "train/elbo"} <= found[3].keys()
+    assert same(found, expected)
 
 
 def far_apart() -> zoo.IWAE:

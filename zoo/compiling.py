@@ -4,6 +4,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -12,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torch.fx import Graph, GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.torch_version import TorchVersion
 
 from zoo.errors import ZooError
 from zoo.keeping import generators_kept
@@ -64,6 +66,22 @@ def compiles(calls: float, flops: float, device: torch.device | str = "cpu") -> 
         raise ZooError(f"{SWITCH} is {switch!r}, where auto, always or never was expected.")
     seconds = calls * (OVERHEAD + flops / SPEED.get(torch.device(device).type, SPEED["cpu"]))
     return switch == "always" or (switch == "auto" and SHARE * seconds > COMPILATION)
+
+
+def multiplies_narrowly() -> bool:
+    """Whether torch's matrix products use half of this processor: MKL takes AVX-512 on those of Intel alone.
+
+    oneDNN takes it on all, and compiled code can ask for it.
+    """
+    processor = Path("/proc/cpuinfo")
+    return (
+        TorchVersion(torch.__version__) >= "2.13"
+        and torch.backends.mkl.is_available()
+        and torch.backends.mkldnn.is_available()
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        and processor.is_file()
+        and "GenuineIntel" not in processor.read_text()
+    )
 
 
 class Compiled:
@@ -140,8 +158,13 @@ def compiled_graph(graph: GraphModule, inputs: Sequence[Tensor], name: str) -> C
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the compiler's own: nothing that a user could do anything about
-            options = OPTIONS | (CPU if all(each.is_cpu for each in inputs) else {})
-            call = torch._inductor.compile(_with_free_biases(graph), list(inputs), options=options)
+            on_cpu = all(each.is_cpu for each in inputs)
+            ready = _with_free_biases(graph)
+            if on_cpu and multiplies_narrowly():
+                from zoo.products import by_onednn  # here, because it imports the compiler
+
+                ready = by_onednn(ready)
+            call = torch._inductor.compile(ready, list(inputs), options=OPTIONS | (CPU if on_cpu else {}))
         return cast(Callable[..., Any], call)
     except Exception as error:
         _say(name, error)

@@ -52,11 +52,17 @@ class DrawingModel(LightningSteps):
         """Whether p(x|z) is fitted to all draws of a batch, so that they must be decoded at once."""
 
     @final
-    def draw(self, x: Tensor, k: int | None = None) -> Draw:
-        """k draws of the proposal for each example of x (B, *x_shape); the model's own k by default."""
+    def draw(self, x: Tensor, k: int | None = None, log_px: Tensor | None = None) -> Draw:
+        """k draws of the proposal for each example.
+
+        Args:
+            x: The examples, (B, *x_shape).
+            k: How many draws; by default the model's own k.
+            log_px: log p(x|z) of these very draws, (k, B), where it is known: then nothing is decoded.
+        """
         q = self.encode(x)
         z = q.rsample(torch.Size([self.k if k is None else k]))  # (k, B, D), or (k, 1, D)
-        return Draw(q, self.prior(self.encode), z, self.log_px(x, z))
+        return Draw(q, self.prior(self.encode), z, self.log_px(x, z) if log_px is None else log_px)
 
     @final
     @torch.no_grad()

@@ -55,7 +55,7 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         """What training maximises, for each example, (B,)."""
 
     @abstractmethod
-    def draw(self, x: Tensor, k: int | None = None) -> Draw:
+    def draw(self, x: Tensor, k: int | None = None, log_px: Tensor | None = None) -> Draw:
         """k draws of the proposal for each example of a batch."""
 
     @abstractmethod
@@ -93,20 +93,25 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Minus the mean of the objective over the batch."""
         x = self._trained_on(batch, batch_idx)
-        if self._logs_next():  # self.log costs as much as a small step
-            draw = self.draw(x)
-            objective = self.objective(draw)
-            self._log_step(draw, objective)
-            return -objective.mean()
         if self.recorder is not None:
             self.recorder.look()  # what is called before a step may have changed the model
-        recorded = None if self.recorder is None else self.recorder.step(x)
-        return self.loss(x) if recorded is None else recorded.loss(x)
+        step = self if self.recorder is None else self.recorder.step(x) or self
+        if not self._logs_next():  # self.log costs as much as a small step
+            return step.loss(x)
+        loss, draw = step.loss_and_draw(x)
+        self._log_step(draw)
+        return loss
 
     @final
     def loss(self, x: Tensor) -> Tensor:
         """Minus the mean of the objective over a batch, of draws of the generators as they stand."""
-        return -self.objective(self.draw(x)).mean()
+        return self.loss_and_draw(x)[0]
+
+    @final
+    def loss_and_draw(self, x: Tensor) -> tuple[Tensor, Draw]:
+        """The loss of a batch, and the draw that it is of."""
+        draw = self.draw(x)
+        return -self.objective(draw).mean(), draw
 
     @final
     def differentiate(self, batch: Any, batch_idx: int) -> None:
@@ -117,7 +122,7 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
             parameters = [each for each in self.parameters() if each.requires_grad]
             gradients = torch.autograd.grad(self.loss(x), parameters, allow_unused=True)
         else:
-            parameters, (_, gradients) = recorded.parameters, recorded(x)
+            parameters, gradients = recorded.parameters, recorded(x).gradients
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
 
@@ -206,11 +211,12 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         self._means.update(self.terms(draw))
         return draw
 
-    def _log_step(self, draw: Draw, objective: Tensor) -> None:
-        self._refuse_nonfinite(objective)
+    def _log_step(self, draw: Draw) -> None:
         with torch.no_grad():
-            means = {name: value.mean() for name, value in self.terms(draw).items()} | self.report()
-        self.log_dict({f"train/{name}": value for name, value in means.items()}, batch_size=len(objective))
+            terms = self.terms(draw)
+            self._refuse_nonfinite(terms["objective"])
+            means = {name: value.mean() for name, value in terms.items()} | self.report()
+        self.log_dict({f"train/{name}": value for name, value in means.items()}, batch_size=len(terms["objective"]))
 
     def _log_means(self, stage: str) -> None:
         means = self._means.compute()

@@ -16,7 +16,7 @@ from zoo import compiling
 from zoo.cli import main
 
 PARTS = {
-    "matrix products": r".*_cpu_(addmm|mm|bmm|baddbmm)_out|aten::(addmm|mm|bmm|baddbmm)",
+    "matrix products": r".*_cpu_(addmm|mm|bmm|baddbmm)_out|.*_linear_pointwise|aten::(addmm|mm|bmm|baddbmm)",
     "elementwise operations and sums, compiled": r"graph_\d+_cpp_.*",
     "random numbers": r"aten::(normal|bernoulli|uniform|random|randperm).*",
     "Adam": r"aten::_fused_adam.*",

@@ -5,7 +5,7 @@ from benchmarks.table import Table
 from benchmarks.task import Task
 from benchmarks.training import side_by_side
 
-SIZES = {(50, 20): 3_000, (5, 100): 10_000}
+SIZES = {(50, 20): 10_000, (5, 100): 20_000}
 """The images of a stretch, for each k and batch."""
 
 

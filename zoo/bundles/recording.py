@@ -4,7 +4,7 @@ import pickle
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import pytorch_lightning as pl
@@ -15,9 +15,23 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from zoo.compiling import cause, compiled_graph
-from zoo.keeping import generators_kept
+from zoo.draw import Draw
+from zoo.keeping import buffers_kept, generators_kept
 
-Gradients = tuple[Tensor | None, ...]
+
+class Differentiated(NamedTuple):
+    """What a step finds of a batch.
+
+    Args:
+        loss: The loss.
+        log_px: log p(x|z) of its draws, (k, B).
+        gradients: The gradient of the loss with respect to each parameter.
+    """
+
+    loss: Tensor
+    log_px: Tensor
+    gradients: tuple[Tensor | None, ...]
+
 
 _BOOKS = (vars(pl.LightningModule()).keys() | {"images_trained"}) - {"training"}
 """Attributes by which Lightning and the steps keep their books."""
@@ -64,16 +78,23 @@ class RecordedStep:
         """Whether it is the step of such a batch."""
         return _layout(x) == self.like
 
-    def __call__(self, x: Tensor) -> tuple[Tensor, Gradients]:
-        """The loss of a batch, and its gradient with respect to each parameter."""
+    def __call__(self, x: Tensor) -> Differentiated:
+        """The loss of a batch, and its gradient."""
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            loss, *gradients = self._run(x)
-        return loss, tuple(gradients)
+            loss, log_px, *gradients = self._run(x)
+        return Differentiated(loss, log_px, tuple(gradients))
 
     def loss(self, x: Tensor) -> Tensor:
         """The loss of a batch, whose ``backward`` gives the gradient that is known already."""
-        loss, gradients = self(x)
-        return _Known.apply(loss, gradients, *self.parameters)  # pyright: ignore[reportReturnType]
+        return self._known(self(x))
+
+    def loss_and_draw(self, x: Tensor) -> tuple[Tensor, Draw]:
+        """The same, and the draw that it is of: made again from the same noise, but for what was decoded."""
+        with generators_kept():
+            found = self(x)
+        with torch.no_grad(), buffers_kept(self.model):
+            draw = self.model.draw(x, log_px=found.log_px)
+        return self._known(found), draw
 
     def compare(self, x: Tensor, tolerance: float) -> None:
         """Refuses a recording that does not give the model's own loss and gradient.
@@ -89,8 +110,9 @@ class RecordedStep:
             own = self._own(x)
         with generators_kept():
             recorded = self(x)
-        scale = 1e-6 * torch.stack([each.detach().double().norm() for each in own[1] if each is not None]).norm()
-        for a, b in zip((own[0], *own[1]), (recorded[0], *recorded[1]), strict=True):
+        norms = [each.detach().double().norm() for each in own.gradients if each is not None]
+        scale = 1e-6 * torch.stack(norms).norm()
+        for a, b in zip(_flat(own), _flat(recorded), strict=True):
             if (a is None) != (b is None) or (a is not None and b is not None and _apart(a, b, tolerance, scale)):
                 raise Unrecordable("its objective is more than a function of the weights, the batch and the noise")
 
@@ -107,9 +129,13 @@ class RecordedStep:
             self._run = self._recorded
             raise Unrecordable("its compiled version gives other numbers") from error
 
-    def _own(self, x: Tensor) -> tuple[Tensor, Gradients]:
-        loss = self.model.loss(x)
-        return loss, torch.autograd.grad(loss, self.parameters, allow_unused=True)
+    def _known(self, found: Differentiated) -> Tensor:
+        return _Known.apply(found.loss, found.gradients, *self.parameters)  # pyright: ignore[reportReturnType]
+
+    def _own(self, x: Tensor) -> Differentiated:
+        loss, draw = self.model.loss_and_draw(x)
+        gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        return Differentiated(loss, draw.log_px, gradients)
 
     def _record(self, x: Tensor) -> GraphModule:
         try:
@@ -117,8 +143,8 @@ class RecordedStep:
                 self._own(x)  # once as it is, since a recording runs it without its own effects
                 if changed():
                     raise Unrecordable("its objective changes attributes or draws from other generators than torch's")
-            loss_and_gradients: Callable[..., Any] = make_fx(lambda x: (lambda own: (own[0], *own[1]))(self._own(x)))
-            return _without_detours(loss_and_gradients(x))
+            operations: Callable[..., Any] = make_fx(lambda x: _flat(self._own(x)))
+            return _without_detours(operations(x))
         except Unrecordable:
             raise
         except Exception as error:
@@ -129,7 +155,7 @@ class _Known(torch.autograd.Function):
     """A loss whose gradient has been computed."""
 
     @staticmethod
-    def forward(ctx: Any, loss: Tensor, gradients: Gradients, *parameters: Tensor) -> Tensor:
+    def forward(ctx: Any, loss: Tensor, gradients: tuple[Tensor | None, ...], *parameters: Tensor) -> Tensor:
         ctx.gradients = gradients
         return loss.clone()
 
@@ -215,6 +241,10 @@ def _without_detours(graph: GraphModule) -> GraphModule:
     graph.graph.eliminate_dead_code()
     graph.recompile()
     return graph
+
+
+def _flat(found: Differentiated) -> tuple[Tensor | None, ...]:
+    return found.loss, found.log_px, *found.gradients
 
 
 def _apart(a: Tensor, b: Tensor, tolerance: float, scale: Tensor) -> bool:

@@ -1,0 +1,60 @@
+"""Products that compiled code leaves to oneDNN are those that it had: on any processor, though few compile by it."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.profiler import ProfilerActivity, profile
+
+from zoo import IWAE, compiling
+from zoo.bundles.recording import RecordedStep
+from zoo.compiling import compiled_graph, multiplies_narrowly
+
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_COMPILE", "always")
+    monkeypatch.setattr(compiling, "multiplies_narrowly", lambda: True)
+    monkeypatch.setitem(compiling.CPU, "cpp.enable_kernel_profile", True)  # so that calls have names
+
+
+def products(x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+    """Products of all ways in which matrices can lie, and one in double precision."""
+    y = x @ weight.T
+    return y, y.T @ x, (y * 2).T @ (x + 1), y @ weight, x.T @ y, (x.double() @ weight.T.double()).sum(1)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 130])
+def test_products_are_those_of_torch_however_matrices_lie(rows: int) -> None:
+    x, weight = torch.randn(rows, 17, dtype=torch.float32), torch.randn(33, 17, dtype=torch.float32)
+    graph = make_fx(products)(x, weight)
+    plain, compiled = products(x, weight), compiled_graph(graph, [x, weight], "products")
+    with profile(activities=[ProfilerActivity.CPU]) as watched:
+        found = compiled(x, weight)
+    calls = {event.key.rpartition("_cpu_")[2]: event.count for event in watched.key_averages()}
+    assert calls["_linear_pointwise"] == 5 and calls["mm_out"] == 1, "the last one is in double precision"
+    for a, b in zip(found, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+        assert a.is_contiguous()
+
+
+def test_the_gradient_of_a_step_is_the_models_own() -> None:
+    model = IWAE(x_shape=(1, 5, 3), latent_dim=2, k=7).float()
+    x = (torch.rand(11, 1, 5, 3) < 0.4).float()
+    step = RecordedStep(model, x)
+    step.compile(x)
+    torch.manual_seed(1)
+    found = step(x)
+    torch.manual_seed(1)
+    model.loss(x).backward()
+    for parameter, gradient in zip(step.parameters, found.gradients, strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, rtol=1e-4, atol=1e-5)
+        assert gradient is not None and gradient.stride() == parameter.stride(), "an optimiser takes them for the same"
+    assert found.loss.isfinite()
+
+
+def test_where_mkl_is_at_its_best_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert not multiplies_narrowly()
