@@ -26,7 +26,7 @@ def products(x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
     return y, y.T @ x, (y * 2).T @ (x + 1), y @ weight, x.T @ y, (x.double() @ weight.T.double()).sum(1)
 
 
-@pytest.mark.parametrize("rows", [1, 3, 130])
+@pytest.mark.parametrize("rows", [1, 3, 130])  # of which both ways to have the gradient of a weight are taken
 def test_products_are_those_of_torch_however_matrices_lie(rows: int) -> None:
     x, weight = torch.randn(rows, 17, dtype=torch.float32), torch.randn(33, 17, dtype=torch.float32)
     graph = make_fx(products)(x, weight)

@@ -164,6 +164,8 @@ def compiled_graph(graph: GraphModule, inputs: Sequence[Tensor], name: str) -> C
                 from zoo.products import by_onednn  # here, because it imports the compiler
 
                 ready = by_onednn(ready)
+            for node in ready.graph.nodes:
+                node.meta.clear()  # shapes as one recording saw them, which those of another would not go with
             call = torch._inductor.compile(ready, list(inputs), options=OPTIONS | (CPU if on_cpu else {}))
         return cast(Callable[..., Any], call)
     except Exception as error:
@@ -190,8 +192,6 @@ def _with_free_biases(recorded: GraphModule) -> GraphModule:
                 minus_bias = graph.call_function(aten.neg.default, (bias,))  # a sum would be joined to addmm again
                 node.replace_all_uses_with(graph.call_function(aten.sub.Tensor, (product, minus_bias)))
             graph.erase_node(node)
-    for node in graph.nodes:
-        node.meta.clear()  # shapes as one recording saw them, which those of another would not go with
     return GraphModule(recorded, graph)
 
 

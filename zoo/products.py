@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._inductor.ir import FixedLayout, TensorBox
 from torch._inductor.lowering import lowerings, permute, register_lowering
 from torch._inductor.mkldnn_ir import LinearUnary, _create_output_node
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
 _aten = torch.ops.aten
 _CONTIGUOUS: dict[str, Any] = {"memory_format": torch.contiguous_format}
@@ -19,17 +19,17 @@ _CONTIGUOUS: dict[str, Any] = {"memory_format": torch.contiguous_format}
 def by_onednn(graph: GraphModule) -> GraphModule:
     """Replaces each product of matrices by one that compiled code leaves to oneDNN.
 
-    Its first factor has to be contiguous. The gradient of a weight, Gᵀx, would have the large Gᵀ copied for that; as
-    (xᵀG)ᵀ it costs a copy of the smaller xᵀ and of the result.
+    Its first factor has to be contiguous, and is copied where it is not: as in the gradient of a weight, Gᵀx, which may
+    be had as (xᵀG)ᵀ as well.
 
     Args:
-        graph: A graph of operations, which is changed.
+        graph: A graph of operations that holds the shapes which were recorded; it is changed.
     """
     for node in graph.graph.find_nodes(op="call_function", target=_aten.mm.default):
         a, b = node.args
         with graph.graph.inserting_before(node):
             call = graph.graph.call_function
-            if a.target is _aten.t.default:
+            if a.target is _aten.t.default and _better_turned(a, b):
                 transposed = call(product._opoverload, (call(_aten.t.default, (b,)), a.args[0]))
                 result = call(_aten.clone.default, (call(_aten.t.default, (transposed,)),), _CONTIGUOUS)
             else:
@@ -38,6 +38,12 @@ def by_onednn(graph: GraphModule) -> GraphModule:
         graph.graph.erase_node(node)
     graph.recompile()
     return graph
+
+
+def _better_turned(a: Node, b: Node) -> bool:
+    """Whether copies of b and of the result are smaller than a."""
+    (n, m), p = a.meta["val"].shape, b.meta["val"].shape[1]
+    return (m + n) * p < n * m
 
 
 @torch.library.custom_op("zoo::product", mutates_args=())
