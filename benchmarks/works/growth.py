@@ -15,16 +15,16 @@ from benchmarks.task import Task
 
 def run(settings: Settings) -> list[Table]:
     """The table."""
-    vae = Task("vae", 100, 1, 5_000, settings.folder, device=settings.device)
-    iwae = replace(vae, objective="iwae", batch=20, n=400)
+    vae = Task("vae", 100, 1, 20_000, settings.folder, device=settings.device)
+    iwae = replace(vae, objective="iwae", batch=20, n=4_000)
     estimate = replace(vae, objective="log_likelihood", batch=20, k=1000, n=20)
     train, weigh = (next(peer for peer in peers if peer.name == OURS) for peers in (TRAINERS, EVALUATORS))
     training = {
-        "a VAE's step over the batch": {b: replace(vae, batch=b, n=50 * b) for b in (20, 100, 500)},
+        "a VAE's step over the batch": {b: replace(vae, batch=b, n=200 * b) for b in (20, 60, 180)},
         "an IWAE's step over k": {k: replace(iwae, k=k) for k in (5, 20, 80)},
         "a VAE's step over the latent size": {d: replace(vae, latent_dim=d) for d in (10, 50, 250)},
         "a VAE's step over the width": {h: replace(vae, hidden=h) for h in (100, 400, 1600)},
-        "a VAE's epoch over the examples": {n: replace(vae, n=n) for n in (2_000, 8_000, 32_000)},
+        "a VAE's epoch over the examples": {n: replace(vae, n=n) for n in (5_000, 15_000, 45_000)},
     }
     evaluation = {
         "L_k over k": {k: replace(estimate, k=k) for k in (100, 1000, 10_000)},
