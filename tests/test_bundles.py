@@ -289,14 +289,14 @@ def test_a_callback_may_begin_to_accumulate(tmp_path: Path) -> None:
     )
 
 
+def averaging() -> zoo.VAE:
+    """A model with a running average in a buffer."""
+    torch.manual_seed(2)
+    return zoo.VAE(x_shape=SHAPE, latent_dim=3, likelihood=partial(zoo.Gaussian, variance=zoo.OptimalVariance))
+
+
 def test_a_running_average_counts_each_batch_once(tmp_path: Path) -> None:
-    likelihood = partial(zoo.Gaussian, variance=zoo.OptimalVariance)
-
-    def make() -> zoo.VAE:
-        torch.manual_seed(2)
-        return zoo.VAE(x_shape=SHAPE, latent_dim=3, likelihood=likelihood)
-
-    assert same(run(tmp_path, make, Bundles(compile=False), in_bundles=True), run(tmp_path, make))
+    assert same(run(tmp_path, averaging, Bundles(compile=False), in_bundles=True), run(tmp_path, averaging))
 
 
 @pytest.mark.parametrize("often", [0, 9])

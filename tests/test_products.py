@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.profiler import ProfilerActivity, profile
 
-from zoo import IWAE, compiling
+from zoo import IWAE, compiling, products
 from zoo.bundles.recording import RecordedStep
 from zoo.compiling import compiled_graph, multiplies_narrowly
 
@@ -17,10 +17,11 @@ pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_COMPILE", "always")
     monkeypatch.setattr(compiling, "multiplies_narrowly", lambda: True)
+    monkeypatch.setattr(products, "SMALL", 0)
     monkeypatch.setitem(compiling.CPU, "cpp.enable_kernel_profile", True)  # so that calls have names
 
 
-def products(x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+def multiply(x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
     """Products of all ways in which matrices can lie, and one in double precision."""
     y = x @ weight.T
     return y, y.T @ x, (y * 2).T @ (x + 1), y @ weight, x.T @ y, (x.double() @ weight.T.double()).sum(1)
@@ -29,8 +30,8 @@ def products(x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
 @pytest.mark.parametrize("rows", [1, 3, 130])  # of which both ways to have the gradient of a weight are taken
 def test_products_are_those_of_torch_however_matrices_lie(rows: int) -> None:
     x, weight = torch.randn(rows, 17, dtype=torch.float32), torch.randn(33, 17, dtype=torch.float32)
-    graph = make_fx(products)(x, weight)
-    plain, compiled = products(x, weight), compiled_graph(graph, [x, weight], "products")
+    graph = make_fx(multiply)(x, weight)
+    plain, compiled = multiply(x, weight), compiled_graph(graph, [x, weight], "products")
     with profile(activities=[ProfilerActivity.CPU]) as watched:
         found = compiled(x, weight)
     calls = {event.key.rpartition("_cpu_")[2]: event.count for event in watched.key_averages()}
@@ -38,6 +39,20 @@ def test_products_are_those_of_torch_however_matrices_lie(rows: int) -> None:
     for a, b in zip(found, plain, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
         assert a.is_contiguous()
+
+
+def test_small_ones_stay_with_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "SMALL", 2 * 7 * 5 * 3)
+    x, weight, smaller = torch.randn(7, 5), torch.randn(5, 3), torch.randn(3, 2)
+    graph = products.by_onednn(make_fx(lambda x, weight, smaller: x @ weight @ smaller)(x, weight, smaller))
+    called = [node.target for node in graph.graph.nodes if node.op == "call_function"]
+    assert called == [products.product._opoverload, torch.ops.aten.mm.default]
+
+
+def test_maps_may_follow_each_other_with_nothing_between() -> None:
+    network, x = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Linear(7, 3)).float(), torch.randn(4, 5).float()
+    compiled = compiled_graph(make_fx(network)(x), [x], "two maps")  # where it fails it raises, by ZOO_COMPILE
+    torch.testing.assert_close(compiled(x), network(x), rtol=1e-5, atol=1e-5)
 
 
 def test_the_gradient_of_a_step_is_the_models_own() -> None:

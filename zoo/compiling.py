@@ -33,8 +33,13 @@ SPEED = {"cpu": 5e10, "cuda": 1e13}
 OVERHEAD = 5e-4
 """About how many seconds of a call are no arithmetic."""
 
-OPTIONS: dict[str, Any] = {"fallback_random": True, "cpp.use_decompose_tanh": True}
-"""The draws of torch's own generators and a tanh of one exponential, where its own is slower than all else."""
+OPTIONS: dict[str, Any] = {
+    "fallback_random": True,  # the draws of torch's own generators
+    "cpp.use_decompose_tanh": True,  # a tanh of one exponential, where its own is slower than all else
+    "realize_acc_reads_threshold": 64,  # no sum over pixels goes through memory
+    "realize_opcount_threshold": 512,
+}
+"""What torch's compiler is told."""
 
 CPU = {"cpp_wrapper": True}
 """On a CPU no Python between the operations, which a fifth of a small step would be."""
@@ -190,7 +195,9 @@ def _with_free_biases(recorded: GraphModule) -> GraphModule:
             with graph.inserting_before(node):
                 product = graph.call_function(aten.mm.default, tuple(factors))
                 minus_bias = graph.call_function(aten.neg.default, (bias,))  # a sum would be joined to addmm again
-                node.replace_all_uses_with(graph.call_function(aten.sub.Tensor, (product, minus_bias)))
+                result = graph.call_function(aten.sub.Tensor, (product, minus_bias))
+                result.meta = dict(node.meta)
+                node.replace_all_uses_with(result)
             graph.erase_node(node)
     return GraphModule(recorded, graph)
 

@@ -30,15 +30,21 @@ class FusedAdam(torch.optim.Adam):
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=True)
 
+    @property
+    def plain(self) -> bool:
+        """Whether its step is Adam's rule alone, in none of its variants, and nobody has a hook in it."""
+        variants = any(group["amsgrad"] or group["maximize"] for group in self.param_groups)
+        return not (variants or self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks)
+
     def move(self) -> None:
         """Makes the step of `step`, for whoever makes thousands: without a closure, hooks and sorting by type.
 
-        Sorting takes a third of a small step. Where there are hooks, or parameters of several types or not yet in use,
-        it is `step` itself.
+        Sorting takes a third of a small step. Where there are hooks, variants of the rule, or parameters of several
+        types or not yet in use, it is `step` itself.
         """
         groups = [[each for each in group["params"] if each.grad is not None] for group in self.param_groups]
         sorts = any(not self.state[each] or each.dtype != group[0].dtype for group in groups for each in group)
-        if sorts or self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks:
+        if sorts or not self.plain:
             self.step()
             return
         for group, parameters in zip(self.param_groups, groups, strict=True):
@@ -61,7 +67,7 @@ class FusedAdam(torch.optim.Adam):
                     weight_decay=group["weight_decay"],
                     eps=group["eps"],
                     amsgrad=False,
-                    maximize=group["maximize"],
+                    maximize=False,
                 )
 
 

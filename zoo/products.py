@@ -12,12 +12,15 @@ from torch._inductor.lowering import lowerings, permute, register_lowering
 from torch._inductor.mkldnn_ir import LinearUnary, _create_output_node
 from torch.fx import GraphModule, Node
 
+SMALL = 4e6
+"""How many operations a product has at least to be made sooner by oneDNN, whose calls cost some microseconds more."""
+
 _aten = torch.ops.aten
 _CONTIGUOUS: dict[str, Any] = {"memory_format": torch.contiguous_format}
 
 
 def by_onednn(graph: GraphModule) -> GraphModule:
-    """Replaces each product of matrices by one that compiled code leaves to oneDNN.
+    """Replaces each product of matrices by one that compiled code leaves to oneDNN, but for small ones.
 
     Its first factor has to be contiguous, and is copied where it is not: as in the gradient of a weight, Gᵀx, which may
     be had as (xᵀG)ᵀ as well.
@@ -27,6 +30,8 @@ def by_onednn(graph: GraphModule) -> GraphModule:
     """
     for node in graph.graph.find_nodes(op="call_function", target=_aten.mm.default):
         a, b = node.args
+        if 2 * a.meta["val"].numel() * b.meta["val"].shape[1] < SMALL:
+            continue
         with graph.graph.inserting_before(node):
             call = graph.graph.call_function
             if a.target is _aten.t.default and _better_turned(a, b):
@@ -34,6 +39,7 @@ def by_onednn(graph: GraphModule) -> GraphModule:
                 result = call(_aten.clone.default, (call(_aten.t.default, (transposed,)),), _CONTIGUOUS)
             else:
                 result = call(product._opoverload, (a, b))
+            result.meta = dict(node.meta)
         node.replace_all_uses_with(result)
         graph.graph.erase_node(node)
     graph.recompile()

@@ -92,7 +92,7 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
     @final
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Minus the mean of the objective over the batch."""
-        x = self._trained_on(batch, batch_idx)
+        x = self.trained_on(batch, batch_idx)
         if self.recorder is not None:
             self.recorder.look()  # what is called before a step may have changed the model
         step = self if self.recorder is None else self.recorder.step(x) or self
@@ -101,6 +101,15 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         loss, draw = step.loss_and_draw(x)
         self._log_step(draw)
         return loss
+
+    @final
+    def trained_on(self, batch: Any, batch_idx: int) -> Tensor:
+        """The examples of a batch, counted, and checked where they are the first of an epoch."""
+        x = examples(batch)
+        self.images_trained += len(x)
+        if batch_idx == 0:  # at every step it would cost as much as the optimiser
+            self.check(x)
+        return x
 
     @final
     def loss(self, x: Tensor) -> Tensor:
@@ -114,9 +123,8 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         return -self.objective(draw).mean(), draw
 
     @final
-    def differentiate(self, batch: Any, batch_idx: int) -> None:
+    def differentiate(self, x: Tensor) -> None:
         """Gives each parameter its gradient of the loss of a batch, and does nothing else of a step."""
-        x = self._trained_on(batch, batch_idx)
         recorded = None if self.recorder is None else self.recorder.step(x)
         if recorded is None:
             parameters = [each for each in self.parameters() if each.requires_grad]
@@ -190,14 +198,6 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
         loader: Any = self.trainer.train_dataloader
         if self.trainer.ckpt_path and self._loader_states and isinstance(loader, Stateful):
             loader.load_state_dict(self._loader_states[0])
-
-    def _trained_on(self, batch: Any, batch_idx: int) -> Tensor:
-        """The examples of a batch, checked where they are the first of an epoch."""
-        x = examples(batch)
-        self.images_trained += len(x)
-        if batch_idx == 0:  # at every step it would cost as much as the optimiser
-            self.check(x)
-        return x
 
     def _logs_next(self) -> bool:
         """Whether the next step of the optimiser is one that is logged."""

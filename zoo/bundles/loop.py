@@ -14,7 +14,7 @@ from zoo.bundles.recorder import Recorder
 from zoo.bundles.transfer import transfer_of
 from zoo.optimizers import FusedAdam
 
-PATIENCE = 0.25
+PATIENCE = 0.5
 """For how many seconds at most nobody hears of a step, of a single process; several end at the same step."""
 
 
@@ -41,8 +41,8 @@ class BundledEpoch(_TrainingEpochLoop):
         """Begins a run: whoever watches wants to hear of one in `n_steps` steps, at least."""
         self.n_steps, self.recorder, self._started = n_steps, recorder, False
         self._transfer: Callable[[Any], Any] = transfer_of(self.trainer)
-        optimizer = self.trainer.optimizers[0]
-        self._move = optimizer.move if isinstance(optimizer, FusedAdam) else optimizer.step
+        self._optimizer = self.trainer.optimizers[0]
+        self._move = self._optimizer.move if isinstance(self._optimizer, FusedAdam) else self._optimizer.step
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         """Takes the steps up to the next that is watched, and that one as Lightning does."""
@@ -50,8 +50,11 @@ class BundledEpoch(_TrainingEpochLoop):
             self.recorder.look()
         if self.n_steps > 1 and self._started and self.recorder is not None and self.recorder.ready:
             until = time.monotonic() + PATIENCE
-            while self._unwatched() and (self.trainer.world_size > 1 or time.monotonic() < until):
-                self._step(data_fetcher)
+            try:
+                while self._unwatched() and (self.trainer.world_size > 1 or time.monotonic() < until):
+                    self._step(data_fetcher, self.recorder)
+            finally:
+                self.recorder.settle()
         self._since = 0
         super().advance(data_fetcher)
         self._started = True  # the first step of a run is watched
@@ -71,18 +74,23 @@ class BundledEpoch(_TrainingEpochLoop):
         often, total = self.trainer.val_check_batch, self.batch_progress.total.ready + 1
         return bool(often) and (index % often == 0 or total % often == 0)
 
-    def _step(self, data_fetcher: _DataFetcher) -> None:
+    def _step(self, data_fetcher: _DataFetcher, recorder: Recorder) -> None:
         trainer, index = self.trainer, self.batch_idx + 1
         model: Any = trainer.lightning_module
         batch, _, _ = next(data_fetcher)
         self.batch_progress.is_last_batch = data_fetcher.done
         batch = self._transfer(batch)
         model.on_train_batch_start(batch, index)
-        with trainer.precision_plugin.train_step_context():
-            model.differentiate(batch, index)
-        if trainer.world_size > 1:
-            _share_gradients(model.parameters(), trainer.world_size)
-        self._move()
+        x = model.trained_on(batch, index)
+        moving = recorder.moving(x, self._optimizer)
+        if moving is not None:
+            moving(x)
+        else:
+            with trainer.precision_plugin.train_step_context():
+                model.differentiate(x)
+            if trainer.world_size > 1:
+                _share_gradients(model.parameters(), trainer.world_size)
+            self._move()
         self._count()
         self._since += 1
 

@@ -3,13 +3,17 @@
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from zoo.bundles.adam import PlainAdam
+from zoo.bundles.moving import MovingStep
 from zoo.bundles.recording import RecordedStep, Unrecordable, state
 from zoo.compiling import compiles
 from zoo.keeping import buffers_kept, generators_kept
+from zoo.optimizers import FusedAdam
 
 TIMES = 3
 """How often a step is recorded, anew where something that it holds has changed between two steps."""
@@ -29,6 +33,8 @@ class Recorder:
         self._step: RecordedStep | None = None
         self._state: list[Any] = []
         self._times = 0
+        self._moving: MovingStep | None = None
+        self._moves_apart = False
 
     @property
     def ready(self) -> bool:
@@ -40,7 +46,9 @@ class Recorder:
         if self._step is not None:
             changed = state(self.model) != self._state
             if self.model.trainer.strategy.reduce_boolean_decision(changed, all=False):
-                self._step = None
+                self._step = self._moving = None
+        if self._moving is not None and not self._moving.holds():
+            self._moving = None
 
     def step(self, x: Tensor) -> RecordedStep | None:
         """The recorded step of such a batch, where there is one."""
@@ -49,10 +57,33 @@ class Recorder:
             self._record(x)
         return self._step if self._step is not None and self._step.fits(x) else None
 
+    def moving(self, x: Tensor, optimizer: torch.optim.Optimizer) -> MovingStep | None:
+        """The recorded step of such a batch that makes the optimiser's move too, where both are compiled as one."""
+        step = self.step(x)
+        if step is None or not step.compiled:
+            return None
+        if not self._moves_apart and self._moving is None:
+            self._moves_apart = True  # it is tried once
+            if isinstance(optimizer, FusedAdam) and PlainAdam(optimizer, step.differentiated).possible:
+                self._join(step, optimizer, x)
+        return self._moving
+
+    def settle(self) -> None:
+        """Has the optimiser's state tell the moves that compiled steps have made."""
+        if self._moving is not None:
+            self._moving.settle()
+
+    def _join(self, step: RecordedStep, optimizer: FusedAdam, x: Tensor) -> None:
+        try:
+            self._moving = MovingStep(step, optimizer, x)
+        except Unrecordable as reason:
+            say(f"the step of {type(self.model).__name__} and Adam's move are compiled apart, since {reason}.")
+
     def _record(self, x: Tensor) -> None:
         try:
             if self._times > TIMES:
                 raise Unrecordable("its attributes change as it trains")
+            self._moves_apart = self.model.trainer.world_size > 1  # whose gradients are shared between both
             with buffers_kept(self.model):  # a step is run several times to record it
                 self._step, self._state = RecordedStep(self.model, x), state(self.model)
                 if self._pays(self._step, x):

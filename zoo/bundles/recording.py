@@ -69,10 +69,21 @@ class RecordedStep:
         self.like = _layout(x)
         self.parameters = [each for each in model.parameters() if each.requires_grad]
         with alone(model), generators_kept():
-            self._recorded = self._record(x)
-        self._run: Callable[..., Any] = self._recorded
+            self.operations = self._record(x)
+        self._run: Callable[..., Any] = self.operations
         rounding = min(1e3 * torch.finfo(x.dtype).eps, HALF)
         self.compare(x, rounding)  # the same operations, but for how a GPU orders its sums
+
+    @property
+    def compiled(self) -> bool:
+        """Whether what runs is compiled."""
+        return self._run is not self.operations
+
+    @property
+    def differentiated(self) -> list[Tensor]:
+        """The parameters that have a gradient."""
+        _, _, *gradients = self.operations.graph.output_node().args[0]  # pyright: ignore[reportGeneralTypeIssues]
+        return [each for each, gradient in zip(self.parameters, gradients, strict=True) if gradient is not None]
 
     def fits(self, x: Tensor) -> bool:
         """Whether it is the step of such a batch."""
@@ -113,7 +124,7 @@ class RecordedStep:
         norms = [each.detach().double().norm() for each in own.gradients if each is not None]
         scale = 1e-6 * torch.stack(norms).norm()
         for a, b in zip(_flat(own), _flat(recorded), strict=True):
-            if (a is None) != (b is None) or (a is not None and b is not None and _apart(a, b, tolerance, scale)):
+            if (a is None) != (b is None) or (a is not None and b is not None and apart(a, b, tolerance, scale)):
                 raise Unrecordable("its objective is more than a function of the weights, the batch and the noise")
 
     def compile(self, x: Tensor) -> None:
@@ -122,11 +133,11 @@ class RecordedStep:
         Raises:
             Unrecordable: It gives other numbers, and is not used.
         """
-        self._run = compiled_graph(self._recorded, [x], "the training step")
+        self._run = compiled_graph(self.operations, [x], "the training step")
         try:
             self.compare(x, COMPILED)
         except Unrecordable as error:
-            self._run = self._recorded
+            self._run = self.operations
             raise Unrecordable("its compiled version gives other numbers") from error
 
     def _known(self, found: Differentiated) -> Tensor:
@@ -184,14 +195,14 @@ def alone(model: Any) -> Iterator[None]:
         Distribution.set_default_validate_args(validates)
 
 
-class _Same:
+class Same:
     """Holds an object, so that no other one takes its place in memory, and is equal where that is the same."""
 
     def __init__(self, value: object) -> None:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.value is self.value
+        return isinstance(other, Same) and other.value is self.value
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
@@ -205,12 +216,12 @@ def state(model: nn.Module) -> list[Any]:
     plain = bool | int | float | str | list | tuple | dict | set
     found: list[Any] = []
     for part in model.modules():
-        found += [] if part is model else [_Same(part)]
-        found += [_Same(hook) for hooks in (part._forward_hooks, part._forward_pre_hooks) for hook in hooks.values()]
+        found += [] if part is model else [Same(part)]
+        found += [Same(hook) for hooks in (part._forward_hooks, part._forward_pre_hooks) for hook in hooks.values()]
         own = [value for name, value in vars(part).items() if name not in _BOOKS]
-        found += [repr(value) if isinstance(value, plain) else _Same(value) for value in own]
+        found += [repr(value) if isinstance(value, plain) else Same(value) for value in own]
     tensors = (*model.parameters(), *model.buffers())
-    return [*found, *((_Same(each), each.requires_grad, _layout(each)) for each in tensors)]
+    return [*found, *((Same(each), each.requires_grad, _layout(each)) for each in tensors)]
 
 
 @contextmanager
@@ -247,7 +258,7 @@ def _flat(found: Differentiated) -> tuple[Tensor | None, ...]:
     return found.loss, found.log_px, *found.gradients
 
 
-def _apart(a: Tensor, b: Tensor, tolerance: float, scale: Tensor) -> bool:
+def apart(a: Tensor, b: Tensor, tolerance: float, scale: Tensor) -> bool:
     """Whether two tensors differ by more than a share of the first, or of a scale below which all is rounding."""
     a, b = a.detach().double(), b.detach().double()
     return not (a - b).norm() <= tolerance * (a.norm() + scale)  # also where they are no numbers

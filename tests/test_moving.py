@@ -1,0 +1,211 @@
+"""Compiled steps that move the weights too: what single steps of Adam make of weights, moments and counters."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+import torch._inductor
+from torch import Tensor
+from torch.optim.lr_scheduler import ExponentialLR
+
+from callbacks import Bundles, KeepLast, Stopped
+from tests.small import quiet_trainer, small_model
+from tests.test_bundles import Interrupts, Sets, averaging, freeze, run, same
+from zoo import FusedAdam
+from zoo.bundles.adam import PlainAdam
+from zoo.bundles.moving import MovingStep
+
+Compile = Callable[..., Any]
+
+
+def taken(graph: Callable[..., Any], inputs: Any, **options: Any) -> Callable[..., Any]:
+    """A compiler that is sooner done: it takes the operations as they are."""
+    return lambda *inputs: graph(*inputs)
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch._inductor, "compile", taken)
+
+
+@pytest.fixture
+def moves(monkeypatch: pytest.MonkeyPatch) -> list[MovingStep]:
+    """The steps that compiled code made."""
+    made: list[MovingStep] = []
+    call = MovingStep.__call__
+
+    def noted(self: MovingStep, x: Tensor) -> None:
+        made.append(self)
+        call(self, x)
+
+    monkeypatch.setattr(MovingStep, "__call__", noted)
+    return made
+
+
+def close(a: Any, b: Any) -> None:
+    """The same counters, and the same tensors but for rounding."""
+    torch.testing.assert_close(a[0], b[0], rtol=1e-10, atol=1e-12)
+    assert same(a[1], b[1]), "the counters"
+    assert a[2]["param_groups"] == b[2]["param_groups"] and a[2]["state"].keys() == b[2]["state"].keys()
+    for own, other in zip(a[2]["state"].values(), b[2]["state"].values(), strict=True):
+        assert torch.equal(own["step"], other["step"])
+        torch.testing.assert_close(own, other, rtol=1e-10, atol=1e-15)
+
+
+def grouped() -> tuple[list[Tensor], FusedAdam]:
+    """Parameters of two groups that are moved in different ways, after a step."""
+    torch.manual_seed(1)
+    parameters = [torch.randn(*size, requires_grad=True) for size in ((3, 2), (5,), (1, 7))]
+    groups: list[Any] = [
+        {"params": parameters[:2], "lr": 0.3, "weight_decay": 0.2},
+        {"params": parameters[2:], "betas": (0.7, 0.95), "eps": 1e-3},
+    ]
+    optimizer = FusedAdam(groups, lr=0.01)
+    sum((each**2).sum() for each in parameters).backward()  # pyright: ignore[reportAttributeAccessIssue]
+    optimizer.step()
+    return parameters, optimizer
+
+
+def test_plain_operations_make_the_moves_of_adam() -> None:
+    (fused, optimizer), (plain, own) = grouped(), grouped()
+    adam = PlainAdam(own, plain)
+    assert adam.possible
+    for uncounted in range(4):
+        gradients = [torch.randn_like(each) for each in fused]
+        for parameter, gradient in zip(fused, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        with torch.no_grad():
+            adam.move(gradients, adam.factors(uncounted))
+        for group in (*optimizer.param_groups, *own.param_groups):
+            group["lr"] *= 0.9  # as a schedule does
+    adam.count(4)
+    torch.testing.assert_close(plain, fused, rtol=1e-13, atol=1e-13)
+    for a, b in zip(fused, plain, strict=True):
+        torch.testing.assert_close(own.state[b], optimizer.state[a], rtol=1e-13, atol=1e-15)
+
+
+def hooked(parameters: list[Tensor], optimizer: FusedAdam) -> None:
+    optimizer.register_step_pre_hook(lambda *_: None)
+
+
+def maximises(parameters: list[Tensor], optimizer: FusedAdam) -> None:
+    optimizer.param_groups[0]["maximize"] = True
+
+
+def never_forgets(parameters: list[Tensor], optimizer: FusedAdam) -> None:
+    optimizer.param_groups[1]["amsgrad"] = True
+
+
+def moved_less(parameters: list[Tensor], optimizer: FusedAdam) -> None:
+    optimizer.state[parameters[1]]["step"] -= 1
+
+
+def never_moved(parameters: list[Tensor], optimizer: FusedAdam) -> None:
+    del optimizer.state[parameters[2]]
+
+
+@pytest.mark.parametrize("change", [hooked, maximises, never_forgets, moved_less, never_moved])
+def test_where_adam_does_more_there_are_no_plain_operations(change: Callable[..., None]) -> None:
+    parameters, optimizer = grouped()
+    change(parameters, optimizer)
+    assert not PlainAdam(optimizer, parameters).possible
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("name", ["gaussian", "bernoulli", "iwae", "prior"])
+def test_a_run_is_that_of_single_steps(tmp_path: Path, name: str, moves: list[MovingStep]) -> None:
+    make = partial(small_model, name)
+    close(run(tmp_path, make, Bundles(7, compile=True), in_bundles=True), run(tmp_path, make))
+    assert len(moves) > 30 and len(set(map(id, moves))) == 1
+
+
+def decay(model: Any, epoch: int) -> None:
+    model.trainer.optimizers[0].param_groups[0]["weight_decay"] = 0.1 * epoch
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("change", [decay, freeze])
+def test_what_changes_between_epochs_holds_at_once(
+    tmp_path: Path, moves: list[MovingStep], change: Callable[[Any, int], None]
+) -> None:
+    make = partial(small_model, "bernoulli")
+    close(run(tmp_path, make, Bundles(compile=True), Sets(change), in_bundles=True), run(tmp_path, make, Sets(change)))
+    assert moves
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_schedule_goes_by_the_step(tmp_path: Path, moves: list[MovingStep]) -> None:
+    make = partial(small_model, "bernoulli", scheduler=partial(ExponentialLR, gamma=0.9), scheduler_interval="step")
+    close(run(tmp_path, make, Bundles(compile=True), in_bundles=True), run(tmp_path, make))
+    assert moves
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("at", [3, 16, 30])
+def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, moves: list[MovingStep], at: int) -> None:
+    def fit(folder: Path, at: int, **resumed: Any) -> dict[str, Tensor]:
+        pl.seed_everything(5, verbose=False)
+        model, data = small_model("iwae"), Interrupts(sizes=(83, 11, 13))
+        data.at = at
+        trainer = quiet_trainer(folder, Bundles(n_steps=7, compile=True), KeepLast(), log_every_n_steps=9)
+        trainer.fit(model, datamodule=data, **resumed)
+        return model.state_dict()
+
+    with pytest.raises(Stopped) as stopped:
+        fit(tmp_path / "a", at)
+    went_on = fit(tmp_path / "a", -1, ckpt_path=stopped.value.checkpoint, weights_only=True)
+    torch.testing.assert_close(went_on, fit(tmp_path / "b", -1), rtol=1e-10, atol=1e-12)
+    assert moves
+
+
+def moves_too_far(graph: Callable[..., Any], inputs: Any, **options: Any) -> Callable[..., Any]:
+    return (
+        (lambda x, factors: graph(x, factors * torch.tensor([1.5, 1.0]))) if len(inputs) == 2 else taken(graph, inputs)
+    )
+
+
+def stands(graph: Callable[..., Any], inputs: Any, **options: Any) -> Callable[..., Any]:
+    return (lambda x, factors: None) if len(inputs) == 2 else taken(graph, inputs)
+
+
+@pytest.mark.parametrize("compiler", [moves_too_far, stands])
+def test_one_that_moves_otherwise_is_not_used(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, moves: list[MovingStep], compiler: Compile
+) -> None:
+    monkeypatch.setattr(torch._inductor, "compile", compiler)
+    make = partial(small_model, "iwae")
+    close(run(tmp_path, make, Bundles(compile=True), in_bundles=True), run(tmp_path, make))
+    assert "Adam's move are compiled apart, since its compiled version" in capsys.readouterr().out and not moves
+
+
+def test_where_only_the_step_can_be_compiled_it_is(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, moves: list[MovingStep]
+) -> None:
+    def fails(graph: Callable[..., Any], inputs: Any, **options: Any) -> Callable[..., Any]:
+        if len(inputs) == 2:
+            raise RuntimeError("too much to compile")
+        return taken(graph, inputs)
+
+    monkeypatch.setattr(torch._inductor, "compile", fails)
+    make = partial(small_model, "iwae")
+    close(run(tmp_path, make, Bundles(compile=True), in_bundles=True), run(tmp_path, make))
+    assert "compiled apart" in capsys.readouterr().out and not moves
+
+
+@pytest.mark.usefixtures("compiled")
+def test_another_optimiser_moves_by_itself(tmp_path: Path, capsys: Any, moves: list[MovingStep]) -> None:
+    make = partial(small_model, "iwae", optimizer=partial(torch.optim.SGD, lr=0.01))
+    found, expected = run(tmp_path, make, Bundles(compile=True), in_bundles=True), run(tmp_path, make)
+    torch.testing.assert_close(found[0], expected[0], rtol=1e-10, atol=1e-12)
+    assert not moves and "note" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_running_average_counts_each_batch_once(tmp_path: Path, moves: list[MovingStep]) -> None:
+    close(run(tmp_path, averaging, Bundles(compile=True), in_bundles=True), run(tmp_path, averaging))
+    assert moves

@@ -1,0 +1,85 @@
+"""Adam's move in plain operations, which can be recorded."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.bundles.recording import Same
+from zoo.optimizers import FusedAdam
+
+
+class PlainAdam:
+    r"""The move of `FusedAdam` in plain operations, on the same state.
+
+    .. math::
+        m \leftarrow m + (1 - \beta_1)(g - m), \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
+        \theta \leftarrow \theta - \frac{\alpha}{1 - \beta_1^t} \frac{m}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+
+    Args:
+        optimizer: Adam, which has made a step before.
+        parameters: Those of its parameters that have a gradient.
+    """
+
+    def __init__(self, optimizer: FusedAdam, parameters: Sequence[Tensor]) -> None:
+        self.parameters = parameters
+        self._optimizer, self._groups = optimizer, optimizer.param_groups
+        self._states = [optimizer.state[each] for each in parameters]
+        groups = {id(each): index for index, group in enumerate(self._groups) for each in group["params"]}
+        self._group_of = [groups[id(each)] for each in parameters]
+
+    @property
+    def possible(self) -> bool:
+        """Whether this is its move: on a CPU, in single or double precision, where all were moved equally often."""
+        kinds = {(each.device.type, each.dtype) for each in self.parameters}
+        if not self._optimizer.plain or kinds not in ({("cpu", torch.float32)}, {("cpu", torch.float64)}):
+            return False
+        return all(self._states) and len({state["step"].item() for state in self._states}) == 1
+
+    @property
+    def tensors(self) -> list[list[Tensor]]:
+        """What it moves: the parameters, their first and their second moments."""
+        return [list(self.parameters), *([state[name] for state in self._states] for name in ("exp_avg", "exp_avg_sq"))]
+
+    @property
+    def held(self) -> list[Any]:
+        """What a recording of it holds for ever: all but the learning rates and the number of steps."""
+        changing = ("params", "lr", "initial_lr")
+        settings = [[value for name, value in group.items() if name not in changing] for group in self._groups]
+        return [settings, *([Same(each) for each in kind] for kind in self.tensors)]
+
+    def factors(self, uncounted: int = 0) -> Tensor:
+        r"""What changes from move to move: :math:`\alpha / (1 - \beta_1^t)` and :math:`1 / \sqrt{1 - \beta_2^t}`.
+
+        Args:
+            uncounted: How many moves were made since the last that is counted.
+
+        Returns:
+            Both for each group of parameters, (groups, 2).
+        """
+        t = self._states[0]["step"].item() + uncounted + 1
+        betas = [(group["lr"], *group["betas"]) for group in self._groups]
+        rows = [(lr / (1 - beta1**t), (1 - beta2**t) ** -0.5) for lr, beta1, beta2 in betas]
+        return torch.tensor(rows, dtype=self.parameters[0].dtype)
+
+    def move(self, gradients: Sequence[Tensor], factors: Tensor) -> None:
+        """Moves the parameters and their moments.
+
+        Args:
+            gradients: The gradient of each parameter.
+            factors: What `factors` gives for this move, (groups, 2).
+        """
+        pairs = factors.unbind()
+        for parameter, m, v, gradient, index in zip(*self.tensors, gradients, self._group_of, strict=True):
+            group, (rate, scale) = self._groups[index], pairs[index].unbind()
+            beta1, beta2 = group["betas"]
+            if group["weight_decay"]:
+                gradient = gradient + group["weight_decay"] * parameter
+            m.lerp_(gradient, 1 - beta1)
+            v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            parameter.addcdiv_(m * -rate, (v.sqrt() * scale).add_(group["eps"]))
+
+    def count(self, moves: int) -> None:
+        """Has the optimiser's state tell so many moves more."""
+        torch.ops.aten._foreach_add_.Scalar([state["step"] for state in self._states], moves)
