@@ -73,14 +73,14 @@ def grouped() -> tuple[list[Tensor], FusedAdam]:
 def test_plain_operations_make_the_moves_of_adam() -> None:
     (fused, optimizer), (plain, own) = grouped(), grouped()
     adam = PlainAdam(own, plain)
-    assert adam.possible
-    for uncounted in range(4):
+    assert adam.possible and adam.counted == 1
+    for t in range(2, 6):
         gradients = [torch.randn_like(each) for each in fused]
         for parameter, gradient in zip(fused, gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()
         with torch.no_grad():
-            adam.move(gradients, adam.factors(uncounted))
+            adam.move(gradients, adam.factors(t))
         for group in (*optimizer.param_groups, *own.param_groups):
             group["lr"] *= 0.9  # as a schedule does
     adam.count(4)

@@ -37,8 +37,9 @@ class MovingStep:
         self._step, self._optimizer = step, optimizer
         self._parameters = step.differentiated
         self._adam = self._plain()
-        self._held, self._moves = self._adam.held, 0
-        factors = self._adam.factors()
+        self._held = self._adam.held
+        self._counted = self._made = self._adam.counted
+        factors = self._adam.factors(self._made + 1)
         with self._undone():
             graph = make_fx(lambda x, factors: self._move(x, factors))(x, factors)  # which takes no methods
         self._run = compiled_graph(graph, [x, factors], "the training step with its move")
@@ -52,15 +53,17 @@ class MovingStep:
 
     def __call__(self, x: Tensor) -> None:
         """Moves the weights by the gradient of a batch."""
-        factors = self._adam.factors(self._moves)
-        self._moves += 1
+        if self._made == self._counted:
+            self._made = self._counted = self._adam.counted  # others may have moved the weights meanwhile
+        self._made += 1
+        factors = self._adam.factors(self._made)
         with torch.no_grad():
             self._run(x, factors)
 
     def settle(self) -> None:
         """Has the optimiser's state tell the moves since the last time."""
-        self._adam.count(self._moves)
-        self._moves = 0
+        self._adam.count(self._made - self._counted)
+        self._counted = self._made
 
     def _plain(self) -> PlainAdam:
         return PlainAdam(self._optimizer, self._parameters)
