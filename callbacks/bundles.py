@@ -1,15 +1,18 @@
 """Training at the speed of its arithmetic."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 
 from zoo.bundles import Recorder, say, watchers
 from zoo.bundles.loop import BundledEpoch
+from zoo.bundles.moving import takes_over
 from zoo.checks import check_counts
 from zoo.denormals import flush_denormals
 from zoo.errors import ZooError
 from zoo.memory import keep_freed
+from zoo.optimizers import FusedAdam
 from zoo.steps import LightningSteps
 
 
@@ -21,9 +24,8 @@ class Bundles(pl.Callback):
     What is left out of most steps is what surrounds them: hooks, and the building of distributions and of a graph for
     the gradient.
 
-    A bundle ends where a step is logged, before a validation and at the end of an epoch, and after a quarter of a
-    second of a single process, so that Ctrl-C and progress are served. Where something watches each step (a callback
-    with hooks of a batch, clipping, accumulation, `log_every_n_steps` of 1, a model with a backward or an optimiser's
+    A bundle ends where a step is logged, before a validation and at the end of an epoch, and after half a second
+    of a single process, so that Ctrl-C and progress are served. Where something watches each step (a callback with hooks of a batch, clipping, accumulation, `log_every_n_steps` of 1, a model with a backward or an optimiser's
     step of its own) the steps go one by one, and a note says so. An objective that cannot be recorded, or compiled, is
     run as it is written, with a note; see `zoo.bundles.recording.RecordedStep` for what is recorded.
 
@@ -43,6 +45,7 @@ class Bundles(pl.Callback):
         check_counts(n_steps=n_steps)
         self.n_steps, self.compile = n_steps, compile
         self._flushed: bool | None = None
+        self._release: Callable[[], None] = lambda: None
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Gives the trainer its loop, before the counters of a checkpoint are loaded into it."""
@@ -60,8 +63,12 @@ class Bundles(pl.Callback):
         reasons = [] if self.n_steps == 1 else list(watchers(trainer, pl_module))
         if reasons:
             say(f"steps go one by one, since {' and '.join(reasons)}.")
-        calls = trainer.estimated_stepping_batches
-        pl_module.recorder = Recorder(pl_module, calls, self.compile)
+        calls, optimizer = trainer.estimated_stepping_batches, trainer.optimizers[0]
+        alone = not reasons and self.n_steps > 1 and trainer.world_size == 1  # several share their gradients
+        adam = optimizer if isinstance(optimizer, FusedAdam) and alone else None
+        pl_module.recorder = recorder = Recorder(pl_module, calls, self.compile, adam)
+        if adam is not None:
+            self._release = takes_over(adam, lambda: recorder.moving)
         loop: Any = trainer.fit_loop.epoch_loop
         loop.begin(1 if reasons else self.n_steps, pl_module.recorder)
 
@@ -72,6 +79,7 @@ class Bundles(pl.Callback):
     def teardown(self, trainer: pl.Trainer, pl_module: LightningSteps, stage: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Forgets what was recorded, and computes with denormal numbers again where that was so before."""
         pl_module.recorder = None
+        self._release()
         if self._flushed is not None:  # else nothing was set up
             flush_denormals(self._flushed)
             self._flushed = None

@@ -41,8 +41,8 @@ class BundledEpoch(_TrainingEpochLoop):
         """Begins a run: whoever watches wants to hear of one in `n_steps` steps, at least."""
         self.n_steps, self.recorder, self._started = n_steps, recorder, False
         self._transfer: Callable[[Any], Any] = transfer_of(self.trainer)
-        self._optimizer = self.trainer.optimizers[0]
-        self._move = self._optimizer.move if isinstance(self._optimizer, FusedAdam) else self._optimizer.step
+        optimizer = self.trainer.optimizers[0]
+        self._move = optimizer.move if isinstance(optimizer, FusedAdam) else optimizer.step
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         """Takes the steps up to the next that is watched, and that one as Lightning does."""
@@ -82,9 +82,8 @@ class BundledEpoch(_TrainingEpochLoop):
         batch = self._transfer(batch)
         model.on_train_batch_start(batch, index)
         x = model.trained_on(batch, index)
-        moving = recorder.moving(x, self._optimizer)
-        if moving is not None:
-            moving(x)
+        if recorder.step(x) is not None and recorder.moving is not None:
+            recorder.moving(x)
         else:
             with trainer.precision_plugin.train_step_context():
                 model.differentiate(x)

@@ -1,28 +1,64 @@
 """A recorded step and Adam's move after it, compiled as one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from zoo.bundles.adam import PlainAdam
-from zoo.bundles.recording import COMPILED, RecordedStep, Unrecordable, apart
+from zoo.bundles.recording import RecordedStep, Unrecordable, apart
 from zoo.compiling import compiled_graph
 from zoo.keeping import buffers_kept, generators_kept
 from zoo.optimizers import FusedAdam
 
-MOVED = 0.1
-"""By what share a compiled move may differ: Adam makes as much of a gradient that is all rounding as of any other."""
+ROUNDING = 1e-4
+"""By what share a compiled move may differ from the same operations one by one."""
+
+
+def takes_over(optimizer: FusedAdam, moving: Callable[[], "MovingStep | None"]) -> Callable[[], None]:
+    """Has an optimiser's `step` move by compiled code where there is some, so that all steps move alike.
+
+    Args:
+        optimizer: Adam.
+        moving: Gives the code there is.
+
+    Returns:
+        What undoes it.
+    """
+    own, patched = optimizer.step, "step" in vars(optimizer)  # as schedules do
+
+    @wraps(own)
+    def step(closure: Callable[[], Any] | None = None) -> Any:
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
+        code = moving()
+        if code is not None and code.has_gradients:
+            code.by_gradients()
+        else:
+            own()
+        return loss
+
+    def undo() -> None:
+        if patched:
+            optimizer.step = own
+        else:
+            vars(optimizer).pop("step", None)
+
+    optimizer.step = step
+    return undo
 
 
 class MovingStep:
     """A compiled step that moves the weights too, so that no gradient leaves the compiled code.
 
-    It does what the step and Adam do one after the other, but for rounding, and is compared with them before it is
-    used. The optimiser's state tells how many moves there were once `settle` is called.
+    There are two ways to move, and both are compiled: by a batch, and by gradients that are there already. They give
+    the same bits, so that weights do not depend on which steps are watched. That, and that they follow Adam's rule, is
+    looked at before they are used. The optimiser's state tells how many moves there were once `settle` is called.
 
     Args:
         step: A step that is compiled.
@@ -40,12 +76,11 @@ class MovingStep:
         self._held = self._adam.held
         self._counted = self._made = self._adam.counted
         factors = self._adam.factors(self._made + 1)
-        with self._undone():
-            graph = make_fx(lambda x, factors: self._move(x, factors))(x, factors)  # which takes no methods
-        self._run = compiled_graph(graph, [x, factors], "the training step with its move")
-        if self._run is graph:
-            raise Unrecordable("the compiler does not take it")
-        self._compare(x, factors)
+        with generators_kept(), buffers_kept(step.model):
+            gradients = [each for each in step(x).gradients if each is not None]
+        self._by_batch = self._compiled(lambda x, factors: self._move(self._gradients(x), factors), x, factors)
+        self._by_gradients = self._compiled(lambda factors, *each: self._move(each, factors), factors, *gradients)
+        self._compare(x, factors, gradients)
 
     def holds(self) -> bool:
         """Whether the optimiser still has the tensors and the settings that were recorded."""
@@ -53,57 +88,81 @@ class MovingStep:
 
     def __call__(self, x: Tensor) -> None:
         """Moves the weights by the gradient of a batch."""
-        if self._made == self._counted:
-            self._made = self._counted = self._adam.counted  # others may have moved the weights meanwhile
-        self._made += 1
-        factors = self._adam.factors(self._made)
+        factors = self._next()
         with torch.no_grad():
-            self._run(x, factors)
+            self._by_batch(x, factors)
+
+    def by_gradients(self) -> None:
+        """Moves the weights by the gradients that they have."""
+        factors = self._next()
+        with torch.no_grad():
+            self._by_gradients(factors, *(each.grad.contiguous() for each in self._parameters if each.grad is not None))
+        self.settle()
+
+    @property
+    def has_gradients(self) -> bool:
+        """Whether the optimiser's parameters have a gradient that had one in the recording, and no others."""
+        own = {id(each) for each in self._parameters}
+        parameters = [each for group in self._optimizer.param_groups for each in group["params"]]
+        return all((each.grad is not None) == (id(each) in own) for each in parameters)
 
     def settle(self) -> None:
         """Has the optimiser's state tell the moves since the last time."""
         self._adam.count(self._made - self._counted)
         self._counted = self._made
 
+    def _next(self) -> Tensor:
+        if self._made == self._counted:
+            self._made = self._counted = self._adam.counted  # others may have moved the weights meanwhile
+        self._made += 1
+        return self._adam.factors(self._made)
+
     def _plain(self) -> PlainAdam:
         return PlainAdam(self._optimizer, self._parameters)
 
-    @torch.no_grad()
-    def _move(self, x: Tensor, factors: Tensor) -> Tensor:
-        loss, _, *gradients = self._step.operations(x)
-        self._adam.move([each for each in gradients if each is not None], factors)
-        return loss
+    def _gradients(self, x: Tensor) -> list[Tensor]:
+        _, _, *gradients = self._step.operations(x)
+        return [each for each in gradients if each is not None]
 
-    def _compare(self, x: Tensor, factors: Tensor) -> None:
-        """Refuses what moves weights or moments otherwise than the recorded operations."""
-        with self._undone() as changes:
-            self._run(x, factors)
-            moved, *moments = changes()
-        with self._undone() as changes:
-            self._move(x, factors)
-            own_moved, *own_moments = changes()
-        for of_all, own_of_all in zip(moments, own_moments, strict=True):
-            scale = 1e-6 * torch.cat(own_of_all).norm()
-            if any(apart(own, each, COMPILED, scale) for own, each in zip(own_of_all, of_all, strict=True)):
-                raise Unrecordable("its compiled version gives other numbers")
-        rounding = 10 * torch.finfo(factors.dtype).eps * torch.cat([each.flatten() for each in self._parameters]).norm()
-        if apart(torch.cat(own_moved), torch.cat(moved), MOVED, rounding):
-            raise Unrecordable("its compiled version moves otherwise")
+    @torch.no_grad()
+    def _move(self, gradients: Sequence[Tensor], factors: Tensor) -> Tensor:
+        self._adam.move(gradients, factors)
+        return factors.sum()  # a graph gives something
+
+    def _compiled(self, move: Callable[..., Tensor], *inputs: Tensor) -> Callable[..., Any]:
+        with self._undone():
+            graph = make_fx(move)(*inputs)
+        compiled = compiled_graph(graph, inputs, "the optimiser's move")
+        if compiled is graph:
+            raise Unrecordable("the compiler does not take both")
+        return compiled
+
+    def _compare(self, x: Tensor, factors: Tensor, gradients: Sequence[Tensor]) -> None:
+        """Refuses code that does not follow Adam's rule, and two ways that do not give the same bits."""
+        with self._undone() as moved:
+            self._by_batch(x, factors)
+            by_batch = moved()
+        with self._undone() as moved:
+            self._by_gradients(factors, *gradients)
+            by_gradients = moved()
+        with self._undone() as moved:
+            self._move(gradients, factors)
+            expected = moved()
+        for a, b, c in zip(by_batch, by_gradients, expected, strict=True):
+            if not torch.equal(a, b):
+                raise Unrecordable("together they give other bits")
+            if apart(c, b, ROUNDING, torch.zeros(())):
+                raise Unrecordable("the compiled move is another")
 
     @contextmanager
-    def _undone(self) -> Iterator[Callable[[], list[list[Tensor]]]]:
-        """What is done within it to weights, moments, buffers and generators is told, and undone after it."""
-        tensors = self._adam.tensors
-        before = [[each.detach().clone() for each in kind] for kind in tensors]
-
-        def changes() -> list[list[Tensor]]:
-            pairs = [zip(now, then, strict=True) for now, then in zip(tensors, before, strict=True)]
-            return [[(now.detach() - then).flatten() for now, then in kind] for kind in pairs]
-
+    def _undone(self) -> Iterator[Callable[[], list[Tensor]]]:
+        """What is done within it to weights, moments, buffers and generators is undone; it tells what the first are."""
+        tensors = [*chain(*self._adam.tensors)]
+        before = [each.detach().clone() for each in tensors]
         try:
             with buffers_kept(self._step.model), generators_kept(), torch.no_grad():
-                yield changes
+                yield lambda: [each.detach().clone() for each in tensors]
         finally:
             with torch.no_grad():
-                for now, then in zip(chain(*tensors), chain(*before), strict=True):
+                for now, then in zip(tensors, before, strict=True):
                     now.copy_(then)

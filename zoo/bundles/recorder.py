@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -26,15 +25,17 @@ class Recorder:
         model: The model that is trained.
         calls: How many steps it is trained for.
         compile: Whether to compile the step; by default where that pays: see `zoo.compiling.compiles`.
+        optimizer: Adam, where its moves may be compiled with the step.
     """
 
-    def __init__(self, model: pl.LightningModule, calls: float, compile: bool | None = None) -> None:
-        self.model, self.calls, self.compile = model, calls, compile
+    def __init__(
+        self, model: pl.LightningModule, calls: float, compile: bool | None = None, optimizer: FusedAdam | None = None
+    ) -> None:
+        self.model, self.calls, self.compile, self.optimizer = model, calls, compile, optimizer
         self._step: RecordedStep | None = None
         self._state: list[Any] = []
-        self._times = 0
-        self._moving: MovingStep | None = None
-        self._moves_apart = False
+        self._times = self._joins = 0
+        self.moving: MovingStep | None = None
 
     @property
     def ready(self) -> bool:
@@ -46,44 +47,42 @@ class Recorder:
         if self._step is not None:
             changed = state(self.model) != self._state
             if self.model.trainer.strategy.reduce_boolean_decision(changed, all=False):
-                self._step = self._moving = None
-        if self._moving is not None and not self._moving.holds():
-            self._moving = None
+                self._step = self.moving = None
+        if self.moving is not None and not self.moving.holds():
+            self.moving = None
 
     def step(self, x: Tensor) -> RecordedStep | None:
         """The recorded step of such a batch, where there is one."""
         if self._step is None and self._times <= TIMES and not self._ends_epoch():
             self._times += 1
             self._record(x)
-        return self._step if self._step is not None and self._step.fits(x) else None
-
-    def moving(self, x: Tensor, optimizer: torch.optim.Optimizer) -> MovingStep | None:
-        """The recorded step of such a batch that makes the optimiser's move too, where both are compiled as one."""
-        step = self.step(x)
-        if step is None or not step.compiled:
+        if self._step is None or not self._step.fits(x):
             return None
-        if not self._moves_apart and self._moving is None:
-            self._moves_apart = True  # it is tried once
-            if isinstance(optimizer, FusedAdam) and PlainAdam(optimizer, step.differentiated).possible:
-                self._join(step, optimizer, x)
-        return self._moving
+        if self.moving is None and self._joins < TIMES and self.optimizer is not None and self._step.compiled:
+            self._join(self._step, self.optimizer, x)
+        return self._step
 
     def settle(self) -> None:
         """Has the optimiser's state tell the moves that compiled steps have made."""
-        if self._moving is not None:
-            self._moving.settle()
+        if self.moving is not None:
+            self.moving.settle()
 
     def _join(self, step: RecordedStep, optimizer: FusedAdam, x: Tensor) -> None:
+        if not optimizer.state:
+            return  # it is there after the first step
+        self._joins += 1
         try:
-            self._moving = MovingStep(step, optimizer, x)
+            if PlainAdam(optimizer, step.differentiated).possible:
+                self.moving = MovingStep(step, optimizer, x)
         except Unrecordable as reason:
             say(f"the step of {type(self.model).__name__} and Adam's move are compiled apart, since {reason}.")
+        if self.moving is None:
+            self._joins = TIMES
 
     def _record(self, x: Tensor) -> None:
         try:
             if self._times > TIMES:
                 raise Unrecordable("its attributes change as it trains")
-            self._moves_apart = self.model.trainer.world_size > 1  # whose gradients are shared between both
             with buffers_kept(self.model):  # a step is run several times to record it
                 self._step, self._state = RecordedStep(self.model, x), state(self.model)
                 if self._pays(self._step, x):
