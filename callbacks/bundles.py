@@ -24,10 +24,11 @@ class Bundles(pl.Callback):
     What is left out of most steps is what surrounds them: hooks, and the building of distributions and of a graph for
     the gradient.
 
-    A bundle ends where a step is logged, before a validation and at the end of an epoch, and after half a second
-    of a single process, so that Ctrl-C and progress are served. Where something watches each step (a callback with hooks of a batch, clipping, accumulation, `log_every_n_steps` of 1, a model with a backward or an optimiser's
-    step of its own) the steps go one by one, and a note says so. An objective that cannot be recorded, or compiled, is
-    run as it is written, with a note; see `zoo.bundles.recording.RecordedStep` for what is recorded.
+    A bundle ends where a step is logged, before a validation and at the end of an epoch, and after half a second of a
+    single process, so that Ctrl-C and progress are served. Where something watches each step (a callback with hooks of
+    a batch, clipping, accumulation, `log_every_n_steps` of 1, a model with a backward or an optimiser's step of its
+    own) the steps go one by one, and a note says so. An objective that cannot be recorded, or compiled, is run as it is
+    written, with a note; see `zoo.bundles.recording.RecordedStep` for what is recorded.
 
     Args:
         n_steps: How many steps there are at most from one whose hooks are called to the next; 1 is no bundle.
@@ -45,7 +46,7 @@ class Bundles(pl.Callback):
         check_counts(n_steps=n_steps)
         self.n_steps, self.compile = n_steps, compile
         self._flushed: bool | None = None
-        self._release: Callable[[], None] = lambda: None
+        self._release: Callable[[], None] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Gives the trainer its loop, before the counters of a checkpoint are loaded into it."""
@@ -79,7 +80,9 @@ class Bundles(pl.Callback):
     def teardown(self, trainer: pl.Trainer, pl_module: LightningSteps, stage: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Forgets what was recorded, and computes with denormal numbers again where that was so before."""
         pl_module.recorder = None
-        self._release()
+        if self._release is not None:
+            self._release()
+            self._release = None
         if self._flushed is not None:  # else nothing was set up
             flush_denormals(self._flushed)
             self._flushed = None
