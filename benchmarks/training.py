@@ -73,8 +73,8 @@ def side_by_side(settings: Settings, title: str, task: Task, peers: Sequence[Pee
 
 
 def losses(contenders: Mapping[str, Contender]) -> dict[str, Loss]:
-    """The loss of each contender but the floor, which has none."""
-    return {name: Loss.of(each.losses()) for name, each in contenders.items() if name != FLOOR}
+    """The loss of each contender but those that make products alone, which have none."""
+    return {name: Loss.of(found) for name, each in contenders.items() if (found := each.losses())}
 
 
 def row(task: Task, name: str, found: Mapping[str, list[Turn]], warm_up: Turn, reached: Mapping[str, Loss]) -> Row:

@@ -1,6 +1,6 @@
 """Training at the speed of its arithmetic."""
 
-from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytorch_lightning as pl
@@ -45,8 +45,7 @@ class Bundles(pl.Callback):
     def __init__(self, n_steps: int = 50, compile: bool | None = None) -> None:
         check_counts(n_steps=n_steps)
         self.n_steps, self.compile = n_steps, compile
-        self._flushed: bool | None = None
-        self._release: Callable[[], None] | None = None
+        self._undo = ExitStack()
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Gives the trainer its loop, before the counters of a checkpoint are loaded into it."""
@@ -54,8 +53,7 @@ class Bundles(pl.Callback):
             raise ZooError(f"Bundles takes steps of a model of this zoo, and {type(pl_module).__name__} is none.")
         loop: Any = trainer.fit_loop.epoch_loop
         keep_freed()
-        if self._flushed is None:
-            self._flushed = flush_denormals()
+        self._undo.callback(flush_denormals, flush_denormals())
         if stage == "fit" and not isinstance(loop, BundledEpoch):
             trainer.fit_loop.epoch_loop = BundledEpoch(loop)
 
@@ -68,21 +66,17 @@ class Bundles(pl.Callback):
         alone = not reasons and self.n_steps > 1 and trainer.world_size == 1  # several share their gradients
         adam = optimizer if isinstance(optimizer, FusedAdam) and alone else None
         pl_module.recorder = recorder = Recorder(pl_module, calls, self.compile, adam)
+        self._undo.callback(recorder.close)
         if adam is not None:
-            self._release = takes_over(adam, lambda: recorder.moving)
+            self._undo.callback(takes_over(adam, lambda: recorder.moving))
         loop: Any = trainer.fit_loop.epoch_loop
-        loop.begin(1 if reasons else self.n_steps, pl_module.recorder)
+        loop.begin(1 if reasons else self.n_steps, recorder)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: LightningSteps, exception: BaseException) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Ends also where a run was stopped."""
         self.teardown(trainer, pl_module, "")
 
     def teardown(self, trainer: pl.Trainer, pl_module: LightningSteps, stage: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Forgets what was recorded, and computes with denormal numbers again where that was so before."""
+        """Forgets what was recorded, and undoes what was changed of the process and the optimiser."""
         pl_module.recorder = None
-        if self._release is not None:
-            self._release()
-            self._release = None
-        if self._flushed is not None:  # else nothing was set up
-            flush_denormals(self._flushed)
-            self._flushed = None
+        self._undo.close()

@@ -183,7 +183,8 @@ def test_a_peer_that_is_not_installed_is_named(folder: Path) -> None:
     missing = Peer("somebody", "benchmarks.peers.somebody", needs="no_such_package")
     stand_in = Peer("zoo", "benchmarks.peers.torch_loop")
     found = side_by_side(Settings(str(folder), times=2), "title", task(folder), [*peers, stand_in, missing])
-    assert [row["contender"] for row in found.rows] == ["matrix products alone", "zoo", "somebody"]
+    names = ["matrix products alone", "matrix products by torch", "zoo", "somebody"]
+    assert [row["contender"] for row in found.rows] == names
     assert found.rows[-1]["images/s"] == "not installed" and "not installed" in found.markdown()
 
 

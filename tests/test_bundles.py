@@ -1,8 +1,10 @@
 """Bundles of recorded steps: the weights and counters of steps that go one by one, and a word where they cannot."""
 
+import gc
 import random
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -333,6 +335,25 @@ def test_a_run_that_is_stopped_within_a_bundle_goes_on_as_if_it_had_not_been(tmp
         fit(tmp_path / "a", at)
     went_on = fit(tmp_path / "a", -1, ckpt_path=stopped.value.checkpoint, weights_only=True)
     assert same(went_on, fit(tmp_path / "b", -1))
+
+
+class CountsLeftAlone(pl.Callback):
+    """Tells how many objects Python does not look through for garbage while a model is trained."""
+
+    n = 0
+
+    def on_validation_start(self, *args: Any) -> None:
+        self.n = gc.get_freeze_count()
+
+
+@pytest.mark.parametrize("at", [-1, 17])
+def test_garbage_is_looked_for_everywhere_again_once_a_run_has_ended(tmp_path: Path, at: int) -> None:
+    data, counts, before = Interrupts(sizes=(83, 11, 13)), CountsLeftAlone(), gc.get_freeze_count()
+    data.at = at
+    with suppress(Stopped):
+        quiet_trainer(tmp_path, Bundles(), counts, KeepLast()).fit(small_model("iwae"), datamodule=data)
+    assert counts.n > before
+    assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.parametrize("ranks", [2, 3])

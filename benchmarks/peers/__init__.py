@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
-FLOOR, OURS = "matrix products alone", "zoo"
+FLOOR, BY_TORCH, OURS = "matrix products alone", "matrix products by torch", "zoo"
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,13 @@ class Peer:
         return find_spec(self.needs) is not None
 
 
-TRAINERS = (
+_PRODUCTS = (
     Peer(FLOOR, "benchmarks.peers.matrix_products"),
+    Peer(BY_TORCH, "benchmarks.peers.matrix_products", options={"BENCHMARK_BY_TORCH": "1"}),
+)
+
+TRAINERS = (
+    *_PRODUCTS,
     Peer(OURS, "benchmarks.peers.zoo_fit"),
     Peer("zoo, pixels drawn anew", "benchmarks.peers.zoo_fit", objectives=["vae"], options={"BENCHMARK_ANEW": "1"}),
     Peer("torch, compiled as one graph", "benchmarks.peers.torch_compiled"),
@@ -47,7 +52,7 @@ TRAINERS = (
 """Who trains."""
 
 EVALUATORS = (
-    Peer(FLOOR, "benchmarks.peers.matrix_products"),
+    *_PRODUCTS,
     Peer(OURS, "benchmarks.peers.zoo_log_likelihood", options={"ZOO_COMPILE": "always"}),
     Peer("zoo, not compiled", "benchmarks.peers.zoo_log_likelihood", options={"ZOO_COMPILE": "never"}),
     Peer("torch, in chunks", "benchmarks.peers.torch_log_likelihood"),

@@ -1,6 +1,7 @@
 """The floor: the matrix products of the steps and nothing else, at the speed of this moment."""
 
 import math
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -107,7 +108,8 @@ def _once(group: list[Products]) -> None:
 
 def fastest(task: Task) -> Step:
     """As many rows at once as are fastest here, since too many leave the cache, by what is fastest here."""
-    known = [by_torch, by_onednn] if task.device == "cpu" and torch.backends.mkldnn.is_available() else [by_torch]
+    others = task.device == "cpu" and torch.backends.mkldnn.is_available() and "BENCHMARK_BY_TORCH" not in os.environ
+    known = [by_torch, by_onednn] if others else [by_torch]
     steps = (Step(task, at_once, multiply) for at_once in AT_ONCE for multiply in known)
     return min(steps, key=Step.seconds)
 

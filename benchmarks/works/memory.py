@@ -4,7 +4,7 @@ import math
 from contextlib import closing
 
 from benchmarks.contender import Contender
-from benchmarks.peers import EVALUATORS, FLOOR, OURS, TRAINERS, Peer
+from benchmarks.peers import BY_TORCH, EVALUATORS, FLOOR, OURS, TRAINERS, Peer
 from benchmarks.settings import Settings
 from benchmarks.table import Row, Table
 from benchmarks.task import Task
@@ -18,8 +18,9 @@ def run(settings: Settings) -> list[Table]:
 def training(settings: Settings) -> Table:
     """Two epochs of each contender."""
     task = Task("vae", 100, 1, settings.size(40_000), settings.folder, device=settings.device)
-    peers = [peer for peer in TRAINERS if peer.installed and "vae" in peer.objectives and peer.name != FLOOR]
-    peaks = {peer.name: peak(peer, task) for peer in peers if settings.device in peer.devices}
+    peers = [peer for peer in TRAINERS if peer.installed and peer.name not in (FLOOR, BY_TORCH)]
+    able = [peer for peer in peers if task.objective in peer.objectives and task.device in peer.devices]
+    peaks = {peer.name: peak(peer, task) for peer in able}
     rows: list[Row] = [
         {"contender": name, "MiB": own, "of the zoo's": own / peaks[OURS]} for name, own in peaks.items()
     ]

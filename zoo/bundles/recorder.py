@@ -1,5 +1,6 @@
 """Who keeps the recorded step of a run, and says why there is none."""
 
+import gc
 from typing import Any
 
 import pytorch_lightning as pl
@@ -36,6 +37,7 @@ class Recorder:
         self._state: list[Any] = []
         self._times = self._joins = 0
         self.moving: MovingStep | None = None
+        self._aside = False
 
     @property
     def ready(self) -> bool:
@@ -63,9 +65,18 @@ class Recorder:
         return self._step
 
     def settle(self) -> None:
-        """Has the optimiser's state tell the moves that compiled steps have made."""
+        """Ends a bundle: the optimiser's state tells its moves, and Python leaves what is there by now be."""
         if self.moving is not None:
             self.moving.settle()
+        if not self._aside:
+            gc.freeze()  # a search for garbage in all of torch and its compiler takes as long as a hundred steps
+            self._aside = True
+
+    def close(self) -> None:
+        """Has Python look for garbage everywhere again."""
+        if self._aside:
+            gc.unfreeze()
+            self._aside = False
 
     def _join(self, step: RecordedStep, optimizer: FusedAdam, x: Tensor) -> None:
         if not optimizer.state:
