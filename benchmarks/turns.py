@@ -2,8 +2,11 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
+from typing import TypeVar
+
+C = TypeVar("C")
 
 
 class Turns:
@@ -36,6 +39,27 @@ class Turns:
         if self._began is not None:
             whole = time.perf_counter() - self._began
             self._pipe.send({"steps": whole if self._steps is None else self._steps, "whole": whole})
+
+
+def fastest(choices: Iterable[C], run: Callable[[C], object]) -> C:
+    """What runs fastest, of nine times after a first; asked for within a stretch, when nobody else is at work.
+
+    Args:
+        choices: What there is to choose from.
+        run: Runs one of them.
+    """
+
+    def seconds(choice: C) -> float:
+        run(choice)
+        return min(_timed(run, choice) for _ in range(9))
+
+    return min(choices, key=seconds)
+
+
+def _timed(run: Callable[[C], object], choice: C) -> float:
+    began = time.perf_counter()
+    run(choice)
+    return time.perf_counter() - began
 
 
 def take_turns(stretch: Callable[[], object], losses: Callable[[], list[float]]) -> None:

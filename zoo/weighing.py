@@ -16,8 +16,8 @@ from zoo.compiling import Compiled
 from zoo.noise import fingerprint
 from zoo.priors import Prior
 
-PARTS = 4
-"""How often the codes of a block fill the cache as they are decoded: they share what a call costs by itself."""
+PARTS = 5
+"""How many times as many codes as are decoded at once make a block: they share what a call costs by itself."""
 
 SHAPES = 16
 """Of how many shapes of blocks it is known how often they were asked for."""

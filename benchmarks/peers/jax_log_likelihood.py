@@ -1,8 +1,7 @@
 """L_k in JAX: a compiled scan over chunks of draws, as many at once as are fastest here."""
 
 import math
-import time
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 
 from benchmarks.peers.jax_scan import perceptron
 from benchmarks.task import Task
-from benchmarks.turns import take_turns
+from benchmarks.turns import fastest, take_turns
 
 ROWS = (16384, 4096, 1024, 256)
 
@@ -36,22 +35,22 @@ def main() -> None:
         keys = jax.random.split(key, task.k // draws)
         return jax.lax.scan(chunk, jnp.full(len(x), -jnp.inf), keys)[0] - math.log(task.k)
 
-    def seconds(draws: int) -> float:
-        jax.block_until_ready(estimate(x[: task.batch], jax.random.key(0), draws))  # compiles
-        began = time.perf_counter()
+    def run_once(draws: int) -> None:
         jax.block_until_ready(estimate(x[: task.batch], jax.random.key(0), draws))
-        return time.perf_counter() - began
 
     divisors = [draws for draws in range(1, task.k + 1) if task.k % draws == 0]
     fitting = {max((d for d in divisors if d * task.batch <= rows), default=1) for rows in ROWS}
-    draws = min(fitting, key=seconds)
+
+    @cache
+    def draws() -> int:
+        return fastest(fitting, run_once)
 
     def stretch() -> None:
         for first in range(0, task.n, task.batch):
-            jax.block_until_ready(estimate(x[first : first + task.batch], jax.random.key(first), draws))
+            jax.block_until_ready(estimate(x[first : first + task.batch], jax.random.key(first), draws()))
 
     def losses() -> list[float]:
-        return [-float(estimate(x[: task.batch], jax.random.key(seed), draws).mean()) for seed in range(4)]
+        return [-float(estimate(x[: task.batch], jax.random.key(seed), max(fitting)).mean()) for seed in range(4)]
 
     take_turns(stretch, losses)
 

@@ -2,16 +2,15 @@
 
 import math
 import os
-import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
 from benchmarks.floor import Layer
 from benchmarks.task import Task
-from benchmarks.turns import take_turns
+from benchmarks.turns import fastest, take_turns
 
 Multiply = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -82,21 +81,11 @@ class Step:
             for _ in range(n):
                 _once(group)
 
-    def seconds(self) -> float:
-        """How long a step takes, from the fastest of several pieces of each layer."""
-        return sum(n * min(self._seconds(group) for _ in range(9)) for n, group in self.groups)
-
-    def synchronise(self) -> None:
-        """Waits for the device."""
+    def run_whole(self) -> None:
+        """One step, and waits for the device."""
+        self.run()
         if self.device == "cuda":
             torch.cuda.synchronize()
-
-    def _seconds(self, group: list[Products]) -> float:
-        self.synchronise()
-        began = time.perf_counter()
-        _once(group)
-        self.synchronise()
-        return time.perf_counter() - began
 
 
 def _once(group: list[Products]) -> None:
@@ -106,23 +95,25 @@ def _once(group: list[Products]) -> None:
         layer.backward()
 
 
-def fastest(task: Task) -> Step:
-    """As many rows at once as are fastest here, since too many leave the cache, by what is fastest here."""
+def steps(task: Task) -> Iterator[Step]:
+    """Few rows at once and many, since too many leave the cache, by each library that multiplies here."""
     others = task.device == "cpu" and torch.backends.mkldnn.is_available() and "BENCHMARK_BY_TORCH" not in os.environ
     known = [by_torch, by_onednn] if others else [by_torch]
-    steps = (Step(task, at_once, multiply) for at_once in AT_ONCE for multiply in known)
-    return min(steps, key=Step.seconds)
+    return (Step(task, at_once, multiply) for at_once in AT_ONCE for multiply in known)
 
 
 def main() -> None:
     """Takes turns."""
     task = Task.given()
-    step = fastest(task)
+
+    @cache
+    def step() -> Step:
+        return fastest(steps(task), Step.run_whole)
 
     def stretch() -> None:
-        for _ in range(task.n // task.batch):
-            step.run()
-        step.synchronise()
+        for _ in range(task.n // task.batch - 1):
+            step().run()
+        step().run_whole()
 
     take_turns(stretch, list)
 

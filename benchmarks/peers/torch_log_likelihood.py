@@ -2,14 +2,14 @@
 
 import math
 import os
-import time
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from benchmarks.peers.net import perceptron, tensors, weigh
 from benchmarks.task import Task
-from benchmarks.turns import take_turns
+from benchmarks.turns import fastest, take_turns
 
 ROWS = (16384, 4096, 1024, 256)
 """How many draws are tried at once, of all images together."""
@@ -33,24 +33,24 @@ def main() -> None:
         noises = (torch.randn(size, *mean.shape, device=task.device) for size in sizes)
         return torch.stack([run(mean, log_std, x, noise) for noise in noises]).logsumexp(0) - math.log(task.k)
 
-    def seconds(draws: int) -> float:
-        estimate(x[: task.batch], draws)  # compiles
-        began = time.perf_counter()
+    @torch.no_grad()
+    def run_once(draws: int) -> None:
         estimate(x[: task.batch], draws).sum().item()
-        return time.perf_counter() - began
 
-    with torch.no_grad():
-        fitting = {min(task.k, max(1, rows // task.batch)) for rows in ROWS}
-        draws = min(fitting, key=seconds)
+    fitting = {min(task.k, max(1, rows // task.batch)) for rows in ROWS}
+
+    @cache
+    def draws() -> int:
+        return fastest(fitting, run_once)
 
     @torch.no_grad()
     def stretch() -> None:
         for batch in x.split(task.batch):
-            estimate(batch, draws).sum().item()
+            estimate(batch, draws()).sum().item()
 
     @torch.no_grad()
     def losses() -> list[float]:
-        return [-estimate(x[: task.batch], draws).mean().item() for _ in range(4)]
+        return [-estimate(x[: task.batch], max(fitting)).mean().item() for _ in range(4)]
 
     take_turns(stretch, losses)
 
