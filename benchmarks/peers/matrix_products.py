@@ -11,6 +11,7 @@ from torch import Tensor
 from benchmarks.floor import Layer
 from benchmarks.task import Task
 from benchmarks.turns import fastest, take_turns
+from zoo.memory import keep_freed
 
 Multiply = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -104,6 +105,7 @@ def steps(task: Task) -> Iterator[Step]:
 
 def main() -> None:
     """Takes turns."""
+    keep_freed()  # oneDNN makes memory of its own, whose pages are there then
     task = Task.given()
 
     @cache
