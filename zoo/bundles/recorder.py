@@ -69,6 +69,7 @@ class Recorder:
         if self.moving is not None:
             self.moving.settle()
         if not self._aside:
+            gc.collect(1)  # what recording left
             gc.freeze()  # a search for garbage in all of torch and its compiler takes as long as a hundred steps
             self._aside = True
 
