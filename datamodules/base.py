@@ -18,6 +18,7 @@ from datamodules.pixels import Grey, Pixels, intensity
 from datamodules.records import DRAWN, Batch, Images, Splits, Stored
 from datamodules.statistics import Moments, moments_of
 from zoo.noise import mix
+from zoo.protocols import foreseeable
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):
@@ -135,6 +136,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Returns the test batches."""
         return self.test_dataloader()
 
+    @foreseeable
     def on_after_batch_transfer(self, batch: Stored, dataloader_idx: int) -> Batch:
         """Turns what is stored into what a model sees, on the device of the batch.
 

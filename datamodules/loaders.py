@@ -14,8 +14,10 @@ from torch import Tensor
 from datamodules.errors import DataError
 from datamodules.records import DRAWN, Images, Stored
 from zoo.noise import mix
+from zoo.protocols import foreseeable
 
 
+@foreseeable
 class TrainBatches:
     """Shuffled batches of one rank, without end: pass after pass, each of exactly `len(self)` batches.
 

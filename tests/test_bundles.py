@@ -23,6 +23,8 @@ from tests.ranks import trainer_of
 from tests.small import SHAPE, SmallImages, quiet_trainer, small_model
 from zoo.bundles.recording import RecordedStep, Unrecordable
 from zoo.errors import ZooError
+from zoo.noise import seed_generators
+from zoo.protocols import foreseeable
 
 Run = tuple[dict[str, Tensor], dict[str, Any], dict[str, Any], dict[str, Tensor]]
 
@@ -314,18 +316,28 @@ class Interrupts(SmallImages):
     at = -1
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        assert self.trainer is not None
-        if self.trainer.global_step == self.at:
-            self.at = -1
+        if self.at == 0:
             signal.raise_signal(signal.SIGINT)
+        self.at -= 1
         return super().on_after_batch_transfer(batch, dataloader_idx)
 
 
+class InterruptsAhead(Interrupts):
+    """Sends it as several batches are on their way."""
+
+    @foreseeable
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return super().on_after_batch_transfer(batch, dataloader_idx)
+
+
+@pytest.mark.parametrize("make", [Interrupts, InterruptsAhead])
 @pytest.mark.parametrize("at", [3, 8, 16, 30])
-def test_a_run_that_is_stopped_within_a_bundle_goes_on_as_if_it_had_not_been(tmp_path: Path, at: int) -> None:
+def test_a_run_that_is_stopped_within_a_bundle_goes_on_as_if_it_had_not_been(
+    tmp_path: Path, at: int, make: type[Interrupts]
+) -> None:
     def fit(folder: Path, at: int, **resumed: Any) -> dict[str, Tensor]:
         pl.seed_everything(5, verbose=False)
-        model, data = small_model("iwae"), Interrupts(sizes=(83, 11, 13))
+        model, data = small_model("iwae"), make(sizes=(83, 11, 13))
         data.at = at
         trainer = quiet_trainer(folder, Bundles(n_steps=7), KeepLast(), log_every_n_steps=9)
         trainer.fit(model, datamodule=data, **resumed)
@@ -335,6 +347,60 @@ def test_a_run_that_is_stopped_within_a_bundle_goes_on_as_if_it_had_not_been(tmp
         fit(tmp_path / "a", at)
     went_on = fit(tmp_path / "a", -1, ckpt_path=stopped.value.checkpoint, weights_only=True)
     assert same(went_on, fit(tmp_path / "b", -1))
+
+
+class Looks(SmallImages):
+    """Notes at which step a batch is asked for."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.seen: list[int] = []
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        assert self.trainer is not None
+        if self.trainer.training:
+            self.seen.append(self.trainer.global_step)
+        return super().on_after_batch_transfer(batch, dataloader_idx)
+
+
+class LooksAhead(Looks):
+    """Does so though it was said not to."""
+
+    @foreseeable
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return super().on_after_batch_transfer(batch, dataloader_idx)
+
+
+def test_batches_are_had_ahead_of_steps_only_where_they_do_not_depend_on_them(tmp_path: Path) -> None:
+    def seen(make: type[Looks], **arguments: Any) -> list[int]:
+        data = make(sizes=(83, 11, 13))
+        trainer = quiet_trainer(tmp_path, Bundles(n_steps=7, compile=False), max_epochs=2, log_every_n_steps=0)
+        trainer.fit(small_model("iwae", **arguments), datamodule=data)
+        return data.seen
+
+    assert seen(Looks) == list(range(2 * 17))
+    by_step = seen(LooksAhead, scheduler=partial(ExponentialLR, gamma=0.9), scheduler_interval="step")
+    assert by_step == list(range(2 * 17))
+    ahead = seen(LooksAhead)
+    assert len(ahead) == 2 * 17 and ahead == sorted(ahead) and len(set(ahead)) < 2 * 17
+
+
+def test_what_fails_within_a_bundle_leaves_the_counters_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+
+    def failing(seed: int) -> None:
+        seeds.append(seed)
+        if len(seeds) == 20:
+            raise ZooError("it failed")
+        seed_generators(seed)
+
+    monkeypatch.setattr("zoo.bundles.loop.seed_generators", failing)
+    trainer = quiet_trainer(tmp_path, Bundles(n_steps=9, compile=False), log_every_n_steps=0)
+    with pytest.raises(ZooError, match="it failed"):
+        trainer.fit(small_model("iwae"), datamodule=SmallImages(sizes=(83, 11, 13)))
+    made = {int(each["step"]) for each in trainer.optimizers[0].state.values()}
+    assert made == {trainer.global_step}
+    assert 20 <= trainer.global_step < 30
 
 
 class CountsLeftAlone(pl.Callback):

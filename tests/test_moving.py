@@ -38,9 +38,9 @@ def moves(monkeypatch: pytest.MonkeyPatch) -> list[MovingStep]:
     made: list[MovingStep] = []
     call = MovingStep.__call__
 
-    def noted(self: MovingStep, x: Tensor) -> None:
+    def noted(self: MovingStep, x: Tensor, factors: Tensor) -> None:
         made.append(self)
-        call(self, x)
+        call(self, x, factors)
 
     monkeypatch.setattr(MovingStep, "__call__", noted)
     return made
@@ -80,7 +80,7 @@ def test_plain_operations_make_the_moves_of_adam() -> None:
             parameter.grad = gradient
         optimizer.step()
         with torch.no_grad():
-            adam.move(gradients, adam.factors(t))
+            adam.move(gradients, *adam.factors(t))
         for group in (*optimizer.param_groups, *own.param_groups):
             group["lr"] *= 0.9  # as a schedule does
     adam.count(4)

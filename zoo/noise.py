@@ -31,11 +31,12 @@ def mix(*numbers: int) -> int:
 
 
 def seed_step(*numbers: int) -> None:
-    """Seeds the default generators by a hash: what is drawn next is a function of ``numbers`` alone.
+    """Seeds the default generators by a hash: what is drawn next is a function of ``numbers`` alone."""
+    seed_generators(mix(*numbers))
 
-    The generators are seeded one by one, since `torch.manual_seed` costs as much as a small training step.
-    """
-    seed = mix(*numbers)
+
+def seed_generators(seed: int) -> None:
+    """Seeds the default generators, one by one, since `torch.manual_seed` costs as much as a small training step."""
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
         torch.cuda.default_generators[torch.cuda.current_device()].manual_seed(seed)

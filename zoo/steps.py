@@ -14,7 +14,7 @@ from zoo.checkpoints import Rebuildable
 from zoo.draw import Draw
 from zoo.errors import ZooError
 from zoo.metrics import ExampleMeans
-from zoo.noise import seed_step
+from zoo.noise import mix, seed_generators
 
 
 class LightningSteps(Rebuildable, pl.LightningModule, ABC):
@@ -85,9 +85,15 @@ class LightningSteps(Rebuildable, pl.LightningModule, ABC):
     @final
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Makes the step's noise a function of (seed, rank, step)."""
+        seed_generators(*self.noise_seeds(batch_idx, 1))
+
+    @final
+    def noise_seeds(self, batch_idx: int, n: int) -> list[int]:
+        """The seeds of the noise of the next n steps, the first of which takes the batch of this number."""
         if self._run_seed is None:
             self._run_seed = int(os.environ.get("PL_GLOBAL_SEED", torch.initial_seed()))
-        seed_step(self._run_seed, self.global_rank, self.global_step, batch_idx)
+        seed, rank, step = self._run_seed, self.global_rank, self.global_step
+        return [mix(seed, rank, step + i, batch_idx + i) for i in range(n)]
 
     @final
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:

@@ -56,18 +56,19 @@ class PlainAdam:
         """The moves that the optimiser's state tells."""
         return int(self._states[0]["step"].item())
 
-    def factors(self, t: int) -> Tensor:
+    def factors(self, t: int, n: int = 1) -> tuple[Tensor, ...]:
         r"""What changes from move to move: :math:`\alpha / (1 - \beta_1^t)` and :math:`1 / \sqrt{1 - \beta_2^t}`.
 
         Args:
-            t: The number of the move, counted from 1.
+            t: The number of the first move, counted from 1.
+            n: For how many moves.
 
         Returns:
-            Both for each group of parameters, (groups, 2).
+            Both for each group of parameters, (groups, 2), for each move.
         """
         rules = [(group["lr"], *group["betas"]) for group in self._groups]
-        rows = [(lr / (1 - beta1**t), (1 - beta2**t) ** -0.5) for lr, beta1, beta2 in rules]
-        return torch.from_numpy(np.array(rows, self._dtype))  # a third of what torch.tensor takes
+        rows = [[(lr / (1 - a**i), (1 - b**i) ** -0.5) for lr, a, b in rules] for i in range(t, t + n)]
+        return torch.from_numpy(np.array(rows, self._dtype)).unbind()  # a third of what torch.tensor takes
 
     def move(self, gradients: Sequence[Tensor], factors: Tensor) -> None:
         """Moves the parameters and their moments.

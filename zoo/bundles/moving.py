@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from itertools import chain
 from typing import Any
 
@@ -75,7 +75,7 @@ class MovingStep:
         self._adam = self._plain()
         self._held = self._adam.held
         self._counted = self._made = self._adam.counted
-        factors = self._adam.factors(self._made + 1)
+        factors, *_ = self._adam.factors(self._made + 1)
         with generators_kept(), buffers_kept(step.model):
             gradients = [each for each in step(x).gradients if each is not None]
         self._by_batch = self._compiled(lambda x, factors: self._move(self._gradients(x), factors), x, factors)
@@ -86,15 +86,25 @@ class MovingStep:
         """Whether the optimiser still has the tensors and the settings that were recorded."""
         return self._plain().held == self._held
 
-    def __call__(self, x: Tensor) -> None:
-        """Moves the weights by the gradient of a batch."""
-        factors = self._next()
+    def moves(self, n: int) -> list[Callable[[Tensor], None]]:
+        """The next n moves, one after the other, of the weights by the gradient of a batch."""
+        return [partial(self, factors=each) for each in self._factors(n)]
+
+    def __call__(self, x: Tensor, factors: Tensor) -> None:
+        """Moves the weights by the gradient of a batch.
+
+        Args:
+            x: The batch.
+            factors: What Adam has for this move, (groups, 2).
+        """
+        self._made += 1
         with torch.no_grad():
             self._by_batch(x, factors)
 
     def by_gradients(self) -> None:
         """Moves the weights by the gradients that they have."""
-        factors = self._next()
+        (factors,) = self._factors(1)
+        self._made += 1
         with torch.no_grad():
             self._by_gradients(factors, *(each.grad.contiguous() for each in self._parameters if each.grad is not None))
         self.settle()
@@ -111,11 +121,10 @@ class MovingStep:
         self._adam.count(self._made - self._counted)
         self._counted = self._made
 
-    def _next(self) -> Tensor:
+    def _factors(self, n: int) -> Sequence[Tensor]:
         if self._made == self._counted:
             self._made = self._counted = self._adam.counted  # others may have moved the weights meanwhile
-        self._made += 1
-        return self._adam.factors(self._made)
+        return self._adam.factors(self._made + 1, n)
 
     def _plain(self) -> PlainAdam:
         return PlainAdam(self._optimizer, self._parameters)

@@ -1,6 +1,7 @@
 """Who keeps the recorded step of a run, and says why there is none."""
 
 import gc
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -63,6 +64,11 @@ class Recorder:
         if self.moving is None and self._joins < TIMES and self.optimizer is not None and self._step.compiled:
             self._join(self._step, self.optimizer, x)
         return self._step
+
+    def moves(self, xs: Sequence[Tensor]) -> list[Callable[[Tensor], None]] | None:
+        """The compiled moves by such batches, one after the other, where there are some."""
+        fit = all([self.step(x) is not None for x in xs])
+        return self.moving.moves(len(xs)) if self.moving is not None and fit else None
 
     def settle(self) -> None:
         """Ends a bundle: the optimiser's state tells its moves, and Python leaves what is there by now be."""

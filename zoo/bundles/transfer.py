@@ -7,26 +7,45 @@ import pytorch_lightning as pl
 from pytorch_lightning.core.hooks import DataHooks
 from pytorch_lightning.plugins import Precision
 
+from zoo.protocols import is_foreseeable
+
+HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+"""What Lightning asks on the way, each of the data module where it has one, else of the model."""
+
+LIGHTNINGS = [getattr(DataHooks, name) for name in HOOKS]
+
 
 def transfer_of(trainer: pl.Trainer) -> Callable[[Any], Any]:
     """What Lightning does to a batch before a step: on the CPU and in single precision, its last hook is all of it."""
-    model, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
+    model = trainer.lightning_module
+    before, to_device, last = _hooks(trainer)
 
     def whole(batch: Any) -> Any:
         batch = trainer.precision_plugin.convert_input(batch)
         batch = model._on_before_batch_transfer(batch, dataloader_idx=0)
         return trainer.strategy.batch_to_device(batch)
 
-    if trainer.strategy.root_device.type != "cpu" or type(trainer.precision_plugin) is not Precision:
-        return whole
-    for hook in ("on_before_batch_transfer", "transfer_batch_to_device"):
-        if any(getattr(type(each), hook) is not getattr(DataHooks, hook) for each in (model, data) if each is not None):
-            return whole
-    last = _owner(data, model)
-    return lambda batch: last.on_after_batch_transfer(batch, 0)
+    on_cpu = trainer.strategy.root_device.type == "cpu" and type(trainer.precision_plugin) is Precision
+    if on_cpu and _is_lightnings(before) and _is_lightnings(to_device):
+        return lambda batch: last(batch, 0)
+    return whole
 
 
-def _owner(data: Any, model: Any) -> Any:
-    """Whose last hook Lightning calls: the data module's where it has one, else the model's."""
-    own = data is not None and type(data).on_after_batch_transfer is not DataHooks.on_after_batch_transfer
-    return data if own else model
+def foreseeable(trainer: pl.Trainer) -> bool:
+    """Whether neither the loader nor a hook looks at the steps, so that batches may be had ahead of them."""
+    hooks = (_is_lightnings(hook) or is_foreseeable(_function(hook)) for hook in _hooks(trainer))
+    return is_foreseeable(type(trainer.train_dataloader)) and all(hooks)
+
+
+def _hooks(trainer: pl.Trainer) -> list[Any]:
+    owner: Any = trainer._data_connector._datahook_selector
+    return [getattr(owner.get_instance(name), name) for name in HOOKS]
+
+
+def _is_lightnings(hook: Any) -> bool:
+    return _function(hook) in LIGHTNINGS
+
+
+def _function(hook: Any) -> Any:
+    """What a hook does, be it a method or a function put in the place of one."""
+    return getattr(hook, "__func__", hook)
