@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-import torch._inductor
 from pytorch_lightning.demos.boring_classes import BoringModel
 from torch import Tensor
 from torch.optim.lr_scheduler import ExponentialLR
@@ -21,6 +20,7 @@ import zoo
 from callbacks import Bundles, KeepLast, Stopped
 from tests.ranks import trainer_of
 from tests.small import SHAPE, SmallImages, quiet_trainer, small_model
+from zoo import compiling
 from zoo.bundles.recording import RecordedStep, Unrecordable
 from zoo.errors import ZooError
 from zoo.noise import seed_generators
@@ -443,7 +443,7 @@ def refuse(*args: Any, **options: Any) -> Any:
 
 
 def test_without_a_compiler_it_is_recorded_only(tmp_path: Path, caplog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch._inductor, "compile", refuse)
+    monkeypatch.setattr(compiling, "machine_code", refuse)
     make = partial(small_model, "iwae")
     assert same(run(tmp_path, make, Bundles(compile=True), in_bundles=True), run(tmp_path, make))
     assert "the training step is not compiled" in caplog.text and "no C++ compiler" in caplog.text
@@ -452,10 +452,10 @@ def test_without_a_compiler_it_is_recorded_only(tmp_path: Path, caplog: Any, mon
 def test_a_compiled_step_that_gives_other_numbers_is_not_used(
     tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(graph: Callable[..., Any], inputs: Any, **options: Any) -> Callable[..., Any]:
+    def wrong(graph: Callable[..., Any], inputs: Any, threads: int) -> Callable[..., Any]:
         return lambda x: tuple(2 * each for each in graph(x))
 
-    monkeypatch.setattr(torch._inductor, "compile", wrong)
+    monkeypatch.setattr(compiling, "machine_code", wrong)
     make = partial(small_model, "iwae")
     assert same(run(tmp_path, make, Bundles(compile=True), in_bundles=True), run(tmp_path, make))
     assert "its compiled version gives other numbers" in capsys.readouterr().out

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch._inductor
 from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -36,7 +35,7 @@ def graph(monkeypatch: pytest.MonkeyPatch) -> GraphModule:
     def refuse(*args: Any, **options: Any) -> None:
         raise RuntimeError("\nno C++ compiler\nand much more")
 
-    monkeypatch.setattr(torch._inductor, "compile", refuse)
+    monkeypatch.setattr(compiling, "machine_code", refuse)
     return make_fx(double)(torch.ones(3))
 
 

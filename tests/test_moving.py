@@ -8,28 +8,21 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-import torch._inductor
 from torch import Tensor
 from torch.optim.lr_scheduler import ExponentialLR
 
 from callbacks import Bundles, KeepLast, Stopped
+from tests.plain_code import PlainCode, taken
 from tests.small import SHAPE, quiet_trainer, small_model
 from tests.test_bundles import Interrupts, Sets, averaging, freeze, run, same
-from zoo import IWAE, MLP, FusedAdam
+from zoo import IWAE, MLP, FusedAdam, compiling
 from zoo.bundles.adam import PlainAdam
 from zoo.bundles.moving import MovingStep, takes_over
-
-Compile = Callable[..., Any]
-
-
-def taken(graph: Callable[..., Any], inputs: Any, **options: Any) -> Callable[..., Any]:
-    """A compiler that is sooner done: it takes the operations as they are."""
-    return lambda *inputs: graph(*inputs)
 
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch._inductor, "compile", taken)
+    monkeypatch.setattr(compiling, "machine_code", taken)
 
 
 @pytest.fixture
@@ -193,22 +186,26 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, mov
     assert same(went_on, fit(tmp_path / "b", -1)) and moves
 
 
-FURTHER = torch.tensor([[1.01, 1.0]])
+class MovesTooFar(PlainCode):
+    """Has a learning rate that is a hundredth larger."""
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        further = torch.tensor([[1.01, 1.0]])
+        return super().__call__(*(each * further if each.shape == (1, 2) else each for each in inputs))
 
 
-def moves_too_far(graph: Callable[..., Any], inputs: Any, **options: Any) -> Callable[..., Any]:
-    return lambda *inputs: graph(*(each * FURTHER if each.shape == FURTHER.shape else each for each in inputs))
+class Stands(PlainCode):
+    """Does not move."""
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        return inputs[0] if inputs[0].shape == (1, 2) else super().__call__(*inputs)
 
 
-def stands(graph: Callable[..., Any], inputs: Any, **options: Any) -> Callable[..., Any]:
-    return (lambda x, factors: None) if len(inputs) == 2 else taken(graph, inputs)
-
-
-@pytest.mark.parametrize("compiler", [moves_too_far, stands])
+@pytest.mark.parametrize("code", [MovesTooFar, Stands])
 def test_one_that_moves_otherwise_is_not_used(
-    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, moves: list[MovingStep], compiler: Compile
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, moves: list[MovingStep], code: type[PlainCode]
 ) -> None:
-    monkeypatch.setattr(torch._inductor, "compile", compiler)
+    monkeypatch.setattr(compiling, "machine_code", lambda graph, inputs, threads: code(graph))
     make = partial(small_model, "iwae")
     close(run(tmp_path, make, Bundles(compile=True), in_bundles=True), run(tmp_path, make))
     assert "Adam's move are compiled apart, since" in capsys.readouterr().out and not moves
@@ -217,12 +214,12 @@ def test_one_that_moves_otherwise_is_not_used(
 def test_where_only_the_step_can_be_compiled_it_is(
     tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, moves: list[MovingStep]
 ) -> None:
-    def fails(graph: Callable[..., Any], inputs: Any, **options: Any) -> Callable[..., Any]:
-        if len(inputs) == 2:
+    def fails(graph: Any, inputs: Any, threads: int) -> PlainCode:
+        if inputs[0].shape == (1, 2):
             raise RuntimeError("too much to compile")
-        return taken(graph, inputs)
+        return taken(graph, inputs, threads)
 
-    monkeypatch.setattr(torch._inductor, "compile", fails)
+    monkeypatch.setattr(compiling, "machine_code", fails)
     make = partial(small_model, "iwae")
     close(run(tmp_path, make, Bundles(compile=True), in_bundles=True), run(tmp_path, make))
     assert "compiled apart" in capsys.readouterr().out and not moves

@@ -6,9 +6,11 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.profiler import ProfilerActivity, profile
 
-from zoo import IWAE, compiling, products
+from zoo import IWAE, machine_code, products
 from zoo.bundles.recording import RecordedStep
-from zoo.compiling import compiled_graph, multiplies_narrowly
+from zoo.bundles.shares import compile_step
+from zoo.compiling import compiled_graph
+from zoo.machine_code import multiplies_narrowly
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
 
@@ -16,9 +18,9 @@ pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_COMPILE", "always")
-    monkeypatch.setattr(compiling, "multiplies_narrowly", lambda: True)
+    monkeypatch.setattr(machine_code, "multiplies_narrowly", lambda: True)
     monkeypatch.setattr(products, "SMALL", 0)
-    monkeypatch.setitem(compiling.CPU, "cpp.enable_kernel_profile", True)  # so that calls have names
+    monkeypatch.setitem(machine_code.CPU, "cpp.enable_kernel_profile", True)  # so that calls have names
 
 
 def multiply(x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
@@ -59,7 +61,7 @@ def test_the_gradient_of_a_step_is_the_models_own() -> None:
     model = IWAE(x_shape=(1, 5, 3), latent_dim=2, k=7).float()
     x = (torch.rand(11, 1, 5, 3) < 0.4).float()
     step = RecordedStep(model, x)
-    step.compile(x)
+    compile_step(step, x)
     torch.manual_seed(1)
     found = step(x)
     torch.manual_seed(1)

@@ -1,22 +1,20 @@
-"""Recorded operations compiled by torch where that pays and works, and as they are where not."""
+"""Recorded operations compiled where that pays and works, and as they are where not."""
 
 import logging
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-import torch._inductor
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
-from torch.fx import Graph, GraphModule
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.torch_version import TorchVersion
 
 from zoo.errors import ZooError
 from zoo.keeping import generators_kept
+from zoo.machine_code import machine_code
 
 SWITCH = "ZOO_COMPILE"
 """The environment variable that says when to compile: `auto`, `always` or `never`."""
@@ -32,17 +30,6 @@ SPEED = {"cpu": 5e10, "cuda": 1e13}
 
 OVERHEAD = 5e-4
 """About how many seconds of a call are no arithmetic."""
-
-OPTIONS: dict[str, Any] = {
-    "fallback_random": True,  # the draws of torch's own generators
-    "cpp.use_decompose_tanh": True,  # a tanh of one exponential, where its own is slower than all else
-    "realize_acc_reads_threshold": 64,  # no sum over pixels goes through memory
-    "realize_opcount_threshold": 512,
-}
-"""What torch's compiler is told."""
-
-CPU = {"cpp_wrapper": True}
-"""On a CPU no Python between the operations, which a fifth of a small step would be."""
 
 _log = logging.getLogger(__name__)
 _said: set[str] = set()
@@ -71,22 +58,6 @@ def compiles(calls: float, flops: float, device: torch.device | str = "cpu") -> 
         raise ZooError(f"{SWITCH} is {switch!r}, where auto, always or never was expected.")
     seconds = calls * (OVERHEAD + flops / SPEED.get(torch.device(device).type, SPEED["cpu"]))
     return switch == "always" or (switch == "auto" and SHARE * seconds > COMPILATION)
-
-
-def multiplies_narrowly() -> bool:
-    """Whether torch's matrix products use half of this processor: MKL takes AVX-512 on those of Intel alone.
-
-    oneDNN takes it on all, and compiled code can ask for it.
-    """
-    processor = Path("/proc/cpuinfo")
-    return (
-        TorchVersion(torch.__version__) >= "2.13"
-        and torch.backends.mkl.is_available()
-        and torch.backends.mkldnn.is_available()
-        and torch.backends.cpu.get_cpu_capability() == "AVX512"
-        and processor.is_file()
-        and "GenuineIntel" not in processor.read_text()
-    )
 
 
 class Compiled:
@@ -145,7 +116,7 @@ class Compiled:
         return version
 
 
-def compiled_graph(graph: GraphModule, inputs: Sequence[Tensor], name: str) -> Callable[..., Any]:
+def compiled_graph(graph: GraphModule, inputs: Sequence[Tensor], name: str, threads: int = 1) -> Callable[..., Any]:
     """A recorded graph compiled for such inputs.
 
     Weights that it holds may change in place. Each call costs less than one of `torch.compile`, which looks whether
@@ -156,6 +127,7 @@ def compiled_graph(graph: GraphModule, inputs: Sequence[Tensor], name: str) -> C
         graph: Operations on tensors, with whatever else they need in its attributes.
         inputs: Tensors of the shapes and types to come.
         name: What it does, in a few words, for the message.
+        threads: How many threads are to run it at once, each alone, where `runs_natively`; by default all run it once.
 
     Raises:
         ZooError: It cannot be compiled and `ZOO_COMPILE` is `always`.
@@ -163,16 +135,7 @@ def compiled_graph(graph: GraphModule, inputs: Sequence[Tensor], name: str) -> C
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the compiler's own: nothing that a user could do anything about
-            on_cpu = all(each.is_cpu for each in inputs)
-            ready = _with_free_biases(graph)
-            if on_cpu and multiplies_narrowly():
-                from zoo.products import by_onednn  # here, because it imports the compiler
-
-                ready = by_onednn(ready)
-            for node in ready.graph.nodes:
-                node.meta.clear()  # shapes as one recording saw them, which those of another would not go with
-            call = torch._inductor.compile(ready, list(inputs), options=OPTIONS | (CPU if on_cpu else {}))
-        return cast(Callable[..., Any], call)
+            return machine_code(graph, inputs, threads)
     except Exception as error:
         _say(name, error)
         return graph
@@ -183,23 +146,6 @@ def cause(error: Exception) -> str:
     if "tracing tensor" in str(error):  # by which torch means a value that was asked for
         return "what it does depends on values"
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
-
-
-def _with_free_biases(recorded: GraphModule) -> GraphModule:
-    """A copy that adds each bias by itself, which compiled code does as it goes on with the product."""
-    aten, graph = torch.ops.aten, Graph()
-    graph.output(graph.graph_copy(recorded.graph, {}))
-    for node in graph.find_nodes(op="call_function", target=aten.addmm.default):
-        bias, *factors = node.args
-        if not node.kwargs:
-            with graph.inserting_before(node):
-                product = graph.call_function(aten.mm.default, tuple(factors))
-                minus_bias = graph.call_function(aten.neg.default, (bias,))  # a sum would be joined to addmm again
-                result = graph.call_function(aten.sub.Tensor, (product, minus_bias))
-                result.meta = dict(node.meta)
-                node.replace_all_uses_with(result)
-            graph.erase_node(node)
-    return GraphModule(recorded, graph)
 
 
 def _say(name: str, error: Exception) -> None:

@@ -1,6 +1,7 @@
 """Matrix products of compiled code by oneDNN.
 
-It rests on parts of torch's compiler that are not public, and is imported only where `compiling.multiplies_narrowly`.
+It rests on parts of torch's compiler that are not public, and is imported only where
+`machine_code.multiplies_narrowly`.
 """
 
 from typing import Any

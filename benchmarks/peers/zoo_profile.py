@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.peers.zoo_fit import options
 from benchmarks.task import Task
-from zoo import compiling
+from zoo import machine_code
 from zoo.cli import main
 
 PARTS = {
@@ -64,6 +64,6 @@ class Profile(pl.Callback):
 
 
 if __name__ == "__main__":
-    compiling.CPU["cpp.enable_kernel_profile"] = True  # so that compiled operations have names
+    machine_code.CPU["cpp.enable_kernel_profile"] = True  # so that compiled operations have names
     watched = [each for each in options(Task.given()) if "WatchZoo" not in each]
     main(["fit", *watched, "--trainer.callbacks+=benchmarks.peers.zoo_profile.Profile", "--trainer.max_epochs=3"])

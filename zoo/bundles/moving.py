@@ -12,6 +12,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from zoo.bundles.adam import PlainAdam
 from zoo.bundles.recording import RecordedStep, Unrecordable, apart
+from zoo.bundles.shares import CompiledStep, mean
 from zoo.compiling import compiled_graph
 from zoo.keeping import buffers_kept, generators_kept
 from zoo.optimizers import FusedAdam
@@ -56,17 +57,17 @@ def takes_over(optimizer: FusedAdam, moving: Callable[[], "MovingStep | None"]) 
 class MovingStep:
     """A compiled step that moves the weights too, so that no gradient leaves the compiled code.
 
-    There are two ways to move, and both are compiled: by a batch, and by gradients that are there already. They give
-    the same bits, so that weights do not depend on which steps are watched. That, and that they follow Adam's rule, is
-    looked at before they are used. The optimiser's state tells how many moves there were once `settle` is called.
+    Adam's move is compiled by itself, and given what the step's code has found of a batch, or gradients that are there
+    already. It is the same code, so weights do not depend on which steps are watched. That it follows Adam's rule is
+    looked at before it is used. The optimiser's state tells how many moves there were once `settle` is called.
 
     Args:
-        step: A step that is compiled.
+        step: A step that is compiled, and runs without Python.
         optimizer: Adam, which has made a step before.
         x: A batch.
 
     Raises:
-        Unrecordable: It cannot be compiled, or gives other numbers.
+        Unrecordable: It cannot be compiled, or moves otherwise.
     """
 
     def __init__(self, step: RecordedStep, optimizer: FusedAdam, x: Tensor) -> None:
@@ -75,12 +76,14 @@ class MovingStep:
         self._adam = self._plain()
         self._held = self._adam.held
         self._counted = self._made = self._adam.counted
+        self._compiled: CompiledStep = step.compiled
+        with self._undone():
+            found = [_there(each) for each in self._compiled.code.each(self._compiled.inputs(x))]
+        self._n_unused = len(found[0]) - len(self._parameters)
+        self._unused = found[0][: self._n_unused]
         factors, *_ = self._adam.factors(self._made + 1)
-        with generators_kept(), buffers_kept(step.model):
-            gradients = [each for each in step(x).gradients if each is not None]
-        self._by_batch = self._compiled(lambda x, factors: self._move(self._gradients(x), factors), x, factors)
-        self._by_gradients = self._compiled(lambda factors, *each: self._move(each, factors), factors, *gradients)
-        self._compare(x, factors, gradients)
+        self._code = self._compile(factors, *chain(*found))
+        self._compare(factors, *chain(*found))
 
     def holds(self) -> bool:
         """Whether the optimiser still has the tensors and the settings that were recorded."""
@@ -98,15 +101,14 @@ class MovingStep:
             factors: What Adam has for this move, (groups, 2).
         """
         self._made += 1
-        with torch.no_grad():
-            self._by_batch(x, factors)
+        self._compiled.code.into(self._code, self._compiled.inputs(x), factors)
 
     def by_gradients(self) -> None:
         """Moves the weights by the gradients that they have."""
         (factors,) = self._factors(1)
         self._made += 1
-        with torch.no_grad():
-            self._by_gradients(factors, *(each.grad.contiguous() for each in self._parameters if each.grad is not None))
+        gradients = [each.grad.contiguous() for each in self._parameters if each.grad is not None]
+        self._code(factors, *([*self._unused, *gradients] * self._compiled.n))  # whose mean each of them is
         self.settle()
 
     @property
@@ -129,39 +131,32 @@ class MovingStep:
     def _plain(self) -> PlainAdam:
         return PlainAdam(self._optimizer, self._parameters)
 
-    def _gradients(self, x: Tensor) -> list[Tensor]:
-        _, _, *gradients = self._step.operations(x)
-        return [each for each in gradients if each is not None]
-
     @torch.no_grad()
-    def _move(self, gradients: Sequence[Tensor], factors: Tensor) -> Tensor:
-        self._adam.move(gradients, factors)
-        return factors.sum()  # a graph gives something
+    def _move(self, factors: Tensor, *found: Tensor) -> Tensor:
+        """Moves by the mean of what threads have found: each its loss, what is not needed here, and its gradients."""
+        size = len(found) // self._compiled.n
+        losses, *rest = zip(*(found[i : i + size] for i in range(0, len(found), size)), strict=True)
+        self._adam.move([mean(each) for each in rest[self._n_unused - 1 :]], factors)
+        return mean(losses)  # a graph gives something
 
-    def _compiled(self, move: Callable[..., Tensor], *inputs: Tensor) -> Callable[..., Any]:
+    def _compile(self, *inputs: Tensor) -> Callable[..., Any]:
         with self._undone():
-            graph = make_fx(move)(*inputs)
-        compiled = compiled_graph(graph, inputs, "the optimiser's move")
-        if compiled is graph:
-            raise Unrecordable("the compiler does not take both")
-        return compiled
+            graph = make_fx(self._move)(*inputs)
+        code = compiled_graph(graph, inputs, "the optimiser's move")
+        if code is graph:
+            raise Unrecordable("the compiler does not take it")
+        return code
 
-    def _compare(self, x: Tensor, factors: Tensor, gradients: Sequence[Tensor]) -> None:
-        """Refuses code that does not follow Adam's rule, and two ways that do not give the same bits."""
+    def _compare(self, *inputs: Tensor) -> None:
+        """Refuses code that does not follow Adam's rule."""
         with self._undone() as moved:
-            self._by_batch(x, factors)
-            by_batch = moved()
+            self._code(*inputs)
+            found = moved()
         with self._undone() as moved:
-            self._by_gradients(factors, *gradients)
-            by_gradients = moved()
-        with self._undone() as moved:
-            self._move(gradients, factors)
+            self._move(*inputs)
             expected = moved()
-        for a, b, c in zip(by_batch, by_gradients, expected, strict=True):
-            if not torch.equal(a, b):
-                raise Unrecordable("together they give other bits")
-            if apart(c, b, ROUNDING, torch.zeros(())):
-                raise Unrecordable("the compiled move is another")
+        if any(apart(a, b, ROUNDING, torch.zeros(())) for a, b in zip(expected, found, strict=True)):
+            raise Unrecordable("the compiled move is another")
 
     @contextmanager
     def _undone(self) -> Iterator[Callable[[], list[Tensor]]]:
@@ -175,3 +170,7 @@ class MovingStep:
             with torch.no_grad():
                 for now, then in zip(tensors, before, strict=True):
                     now.copy_(then)
+
+
+def _there(found: Sequence[Tensor | None]) -> list[Tensor]:
+    return [each for each in found if each is not None]

@@ -7,13 +7,13 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.bundles.adam import PlainAdam
 from zoo.bundles.moving import MovingStep
 from zoo.bundles.recording import RecordedStep, Unrecordable, state
+from zoo.bundles.shares import compile_step
 from zoo.compiling import compiles
-from zoo.keeping import buffers_kept, generators_kept
+from zoo.keeping import buffers_kept
 from zoo.optimizers import FusedAdam
 
 TIMES = 3
@@ -61,7 +61,12 @@ class Recorder:
             self._record(x)
         if self._step is None or not self._step.fits(x):
             return None
-        if self.moving is None and self._joins < TIMES and self.optimizer is not None and self._step.compiled:
+        if (
+            self.moving is None
+            and self._joins < TIMES
+            and self.optimizer is not None
+            and self._step.compiled is not None
+        ):
             self._join(self._step, self.optimizer, x)
         return self._step
 
@@ -104,7 +109,7 @@ class Recorder:
             with buffers_kept(self.model):  # a step is run several times to record it
                 self._step, self._state = RecordedStep(self.model, x), state(self.model)
                 if self._pays(self._step, x):
-                    self._step.compile(x)
+                    compile_step(self._step, x)
         except Unrecordable as reason:
             how = "compiled" if self.ready else "recorded: each step goes by itself, as it is written"
             say(f"the step of {type(self.model).__name__} is not {how}, since {reason}.")
@@ -119,9 +124,7 @@ class Recorder:
     def _pays(self, step: RecordedStep, x: Tensor) -> bool:
         if self.compile is not None:
             return self.compile
-        with FlopCounterMode(display=False) as counter, generators_kept():
-            step(x)
-        return compiles(self.calls, counter.get_total_flops(), x.device)
+        return compiles(self.calls, step.flops(x), x.device)
 
 
 @rank_zero_only

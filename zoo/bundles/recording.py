@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils.flop_counter import FlopCounterMode
 
-from zoo.compiling import cause, compiled_graph
+from zoo.compiling import cause
 from zoo.draw import Draw
 from zoo.keeping import buffers_kept, generators_kept
 
@@ -71,13 +72,9 @@ class RecordedStep:
         with alone(model), generators_kept():
             self.operations = self._record(x)
         self._run: Callable[..., Any] = self.operations
+        self.compiled: Any = None  # what it is compiled to, where that runs without Python
         rounding = min(1e3 * torch.finfo(x.dtype).eps, HALF)
         self.compare(x, rounding)  # the same operations, but for how a GPU orders its sums
-
-    @property
-    def compiled(self) -> bool:
-        """Whether what runs is compiled."""
-        return self._run is not self.operations
 
     @property
     def differentiated(self) -> list[Tensor]:
@@ -118,32 +115,35 @@ class RecordedStep:
             Unrecordable: They are further apart.
         """
         with generators_kept():
-            own = self._own(x)
+            own = self.own(x)
         with generators_kept():
             recorded = self(x)
         norms = [each.detach().double().norm() for each in own.gradients if each is not None]
         scale = 1e-6 * torch.stack(norms).norm()
-        for a, b in zip(_flat(own), _flat(recorded), strict=True):
+        for a, b in zip(flat(own), flat(recorded), strict=True):
             if (a is None) != (b is None) or (a is not None and b is not None and apart(a, b, tolerance, scale)):
                 raise Unrecordable("its objective is more than a function of the weights, the batch and the noise")
 
-    def compile(self, x: Tensor) -> None:
-        """Replaces what runs by a compiled version of it, where that is possible.
-
-        Raises:
-            Unrecordable: It gives other numbers, and is not used.
-        """
-        self._run = compiled_graph(self.operations, [x], "the training step")
+    def run_by(self, version: Callable[..., Any], x: Tensor) -> bool:
+        """Has another version of the operations run from now on, where it gives the same numbers; whether it does."""
+        self._run = version
         try:
             self.compare(x, COMPILED)
-        except Unrecordable as error:
+        except Unrecordable:
             self._run = self.operations
-            raise Unrecordable("its compiled version gives other numbers") from error
+        return self._run is version
+
+    def flops(self, x: Tensor) -> int:
+        """How many operations the matrix products of a step make."""
+        with FlopCounterMode(display=False) as counter, generators_kept(), buffers_kept(self.model):
+            self(x)
+        return counter.get_total_flops()
 
     def _known(self, found: Differentiated) -> Tensor:
         return _Known.apply(found.loss, found.gradients, *self.parameters)  # pyright: ignore[reportReturnType]
 
-    def _own(self, x: Tensor) -> Differentiated:
+    def own(self, x: Tensor) -> Differentiated:
+        """The same as the model finds it."""
         loss, draw = self.model.loss_and_draw(x)
         gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         return Differentiated(loss, draw.log_px, gradients)
@@ -151,11 +151,11 @@ class RecordedStep:
     def _record(self, x: Tensor) -> GraphModule:
         try:
             with _undone(self.model) as changed:
-                self._own(x)  # once as it is, since a recording runs it without its own effects
+                self.own(x)  # once as it is, since a recording runs it without its own effects
                 if changed():
                     raise Unrecordable("its objective changes attributes or draws from other generators than torch's")
-            operations: Callable[..., Any] = make_fx(lambda x: _flat(self._own(x)))
-            return _without_detours(operations(x))
+            operations: Callable[..., Any] = make_fx(lambda x: flat(self.own(x)))
+            return without_detours(operations(x))
         except Unrecordable:
             raise
         except Exception as error:
@@ -244,7 +244,7 @@ def _undone(model: nn.Module) -> Iterator[Callable[[], bool]]:
         np.random.set_state(numpy)
 
 
-def _without_detours(graph: GraphModule) -> GraphModule:
+def without_detours(graph: GraphModule) -> GraphModule:
     """Leaves out what means nothing where nothing is differentiated."""
     for node in graph.graph.nodes:
         if node.target is torch.ops.aten.detach.default:
@@ -254,7 +254,8 @@ def _without_detours(graph: GraphModule) -> GraphModule:
     return graph
 
 
-def _flat(found: Differentiated) -> tuple[Tensor | None, ...]:
+def flat(found: Differentiated) -> tuple[Tensor | None, ...]:
+    """All of it, one after the other."""
     return found.loss, found.log_px, *found.gradients
 
 

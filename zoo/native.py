@@ -1,0 +1,209 @@
+"""Recorded operations as machine code that runs without Python, so that several threads may be at it at once.
+
+It rests on parts of torch that are not public, and is imported only where `machine_code.runs_natively`.
+"""
+
+import ctypes
+import hashlib
+import os
+import weakref
+from collections.abc import Iterator, Sequence
+from ctypes import POINTER, Structure, c_size_t, c_void_p
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import torch._inductor
+from torch import Tensor, nn
+from torch._C._aoti import alloc_tensors_by_stealing_from_void_ptrs, unsafe_alloc_void_ptrs_from_tensors
+from torch._inductor.codecache import CppCodeCache
+from torch._inductor.runtime.cache_dir_utils import cache_dir
+from torch.fx import Graph, GraphModule, Node
+
+Share = Sequence[Tensor]
+"""The inputs of one call."""
+
+
+class _Code(Structure):
+    """That of native.cpp."""
+
+    _fields_ = (
+        ("run", c_void_p),
+        ("models", POINTER(c_void_p)),
+        ("held", POINTER(c_void_p)),
+        ("n_given", c_size_t),
+        ("n_held", c_size_t),
+        ("n_out", c_size_t),
+    )
+
+
+class Native:
+    """Operations on tensors as machine code, on a CPU.
+
+    What the recorded graph has in its attributes, as weights are, may change in place.
+
+    Args:
+        graph: The operations.
+        inputs: Tensors like those to come.
+        threads: How many times it may run at once, each time by a thread alone; by default once, by all threads.
+        options: What torch's compiler is told.
+
+    Raises:
+        Exception: Whatever the compilers raise, where there is none or they cannot.
+    """
+
+    def __init__(self, graph: GraphModule, inputs: Share, threads: int = 1, **options: Any) -> None:
+        self.threads = threads
+        self._outputs = graph.graph.output_node().args[0]
+        self._layouts = [layout(each) for each in inputs]
+        graph, held = _with_all_as_inputs(graph)
+        options |= {"cpp.threads": 1} if threads > 1 else {}
+        library = ctypes.CDLL(str(_built(graph, [*inputs, *held], options)))
+        models = (c_void_p * threads)(*(_model(library) for _ in range(threads)))
+        handles = _array(_handles(held))
+        run = ctypes.cast(library.AOTInductorModelContainerRunSingleThreaded, c_void_p)
+        n_out = sum(1 for each in self._flat if each is not None)
+        self._code = _Code(run, models, handles, len(inputs), len(held), n_out)
+        self._whole = ctypes.byref(self._code)
+        weakref.finalize(self, _release, library, models, handles)
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        """What the operations give."""
+        return self.each([inputs])[0]
+
+    def each(self, shares: Sequence[Share]) -> list[Any]:
+        """What they give of each of several inputs, all at once."""
+        out = (c_void_p * (len(shares) * self._code.n_out))()
+        _succeed(_glue().run_each(self._whole, len(shares), self._taken(shares), out))
+        tensors = iter(_tensors(out))
+        return [self._as_recorded(tensors) for _ in shares]
+
+    def into(self, following: "Native", shares: Sequence[Share], *first: Tensor) -> Any:
+        """What other operations give of ``first`` and then of all that these give of each of the inputs.
+
+        Nothing in between is a tensor of Python.
+        """
+        out = (c_void_p * following._code.n_out)()
+        between = _array(_handles(first))
+        _succeed(_glue().run_into(self._whole, len(shares), self._taken(shares), following._whole, between, out))
+        return following._as_recorded(iter(_tensors(out)))
+
+    @property
+    def _flat(self) -> Sequence[Any]:
+        return self._outputs if isinstance(self._outputs, tuple | list) else [self._outputs]
+
+    def _as_recorded(self, tensors: Iterator[Tensor]) -> Any:
+        found = tuple(None if each is None else next(tensors) for each in self._flat)
+        return found[0] if isinstance(self._outputs, Node) else found
+
+    def _taken(self, shares: Sequence[Share]) -> Any:
+        """Handles of inputs, which are given away; inputs of another layout would be read as what they are not."""
+        for share in shares:
+            if [layout(each) for each in share] != self._layouts:
+                raise ValueError("compiled operations are given tensors of other shapes, types or strides")
+        return _array(_handles([*chain(*shares)]))
+
+
+def layout(x: Tensor) -> tuple[Any, ...]:
+    """What operations that were chosen for a tensor take for granted."""
+    return x.shape, x.stride(), x.dtype, x.device
+
+
+def _with_all_as_inputs(recorded: GraphModule) -> tuple[GraphModule, list[Tensor]]:
+    """A graph whose attributes are inputs after the others, and those; each once, by whatever names it has."""
+    graph = Graph()
+    outputs = graph.graph_copy(recorded.graph, {})
+    flat = outputs if isinstance(outputs, tuple | list) else [outputs]
+    graph.output(tuple(each for each in flat if each is not None))
+    last = [node for node in graph.nodes if node.op == "placeholder"][-1]
+    held: dict[Any, tuple[Tensor, Node]] = {}
+    for node in graph.find_nodes(op="get_attr"):
+        tensor = _attribute(recorded, node.target)
+        key = tensor.data_ptr() or id(tensor), layout(tensor)
+        if key not in held:
+            with graph.inserting_after(last):
+                last = graph.placeholder(f"held_{len(held)}")
+            held[key] = tensor, last
+        node.replace_all_uses_with(held[key][1])
+        graph.erase_node(node)
+    return GraphModule(nn.Module(), graph), [tensor for tensor, _ in held.values()]
+
+
+def _attribute(module: Any, name: str) -> Tensor:
+    for part in name.split("."):
+        module = getattr(module, part)
+    return module
+
+
+def _built(graph: GraphModule, inputs: Share, options: dict[str, Any]) -> Path:
+    """The library of a graph: compiled, or from the cache of torch's compiler, where it is kept for other runs."""
+    folder = Path(cache_dir()) / "zoo"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{_key(graph, inputs, options)}.so"
+    if not path.is_file():
+        with TemporaryDirectory(dir=folder) as own:
+            where = {"aot_inductor.output_path": str(Path(own) / "code.so")}
+            built = torch._inductor.aot_compile(graph, tuple(inputs), options=options | where)
+            os.replace(str(built), path)
+    return path
+
+
+def _key(graph: GraphModule, inputs: Share, options: dict[str, Any]) -> str:
+    """A hash of all that machine code depends on."""
+    told = {name: value for name, value in os.environ.items() if name.startswith(("TORCHINDUCTOR_", "CXX"))}
+    told.pop("TORCHINDUCTOR_CACHE_DIR", None)
+    layouts = [layout(each) for each in inputs]
+    all_ = (graph.code, layouts, options, told, torch.__version__, torch.get_num_threads(), _processor())
+    return hashlib.sha256(repr(all_).encode()).hexdigest()
+
+
+@cache
+def _processor() -> list[str]:
+    """What code is compiled for, since a folder of code may be seen by several machines."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+
+
+@cache
+def _glue() -> Any:
+    return CppCodeCache.load((Path(__file__).parent / "native.cpp").read_text())
+
+
+def _model(library: ctypes.CDLL) -> c_void_p:
+    model = c_void_p()
+    _succeed(library.AOTInductorModelContainerCreateWithDevice(ctypes.byref(model), c_size_t(1), b"cpu", None))
+    return model
+
+
+def _release(library: ctypes.CDLL, models: Any, handles: Any) -> None:
+    for model in models:
+        library.AOTInductorModelContainerDelete(c_void_p(model))
+    _glue().forget(handles, len(handles))
+
+
+def _succeed(code: int) -> None:
+    if code:
+        raise RuntimeError("compiled operations failed; what is printed above this says how")
+
+
+_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_pointer.restype, _pointer.argtypes = c_void_p, [ctypes.py_object, ctypes.c_char_p]
+_capsule = ctypes.pythonapi.PyCapsule_New
+_capsule.restype, _capsule.argtypes = ctypes.py_object, [c_void_p, ctypes.c_char_p, c_void_p]
+
+
+def _handles(tensors: Sequence[Tensor]) -> list[int]:
+    """New handles, one for each tensor, for which who has them has to answer."""
+    return [_pointer(each, None) for each in unsafe_alloc_void_ptrs_from_tensors(list(tensors))]
+
+
+def _tensors(handles: Any) -> list[Tensor]:
+    """The tensors of handles, which are gone with that."""
+    return alloc_tensors_by_stealing_from_void_ptrs([_capsule(each, None, None) for each in handles])
+
+
+def _array(pointers: Sequence[int]) -> Any:
+    return (c_void_p * len(pointers))(*pointers)
