@@ -8,20 +8,24 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
+from zoo.machine_code import layout
+
 
 class PlainCode:
     """Operations that are run one by one, where compiled code would run them at once.
 
     Args:
         graph: The operations.
+        inputs: Tensors like those to come, of which it is as sure as compiled code.
     """
 
-    def __init__(self, graph: GraphModule) -> None:
-        self.graph = graph
+    def __init__(self, graph: GraphModule, inputs: Sequence[Tensor]) -> None:
+        self.graph, self.layouts = graph, [layout(each) for each in inputs]
 
     @torch.no_grad()
     def __call__(self, *inputs: Tensor) -> Any:
         """What they give."""
+        assert [layout(each) for each in inputs] == self.layouts
         return self.graph(*inputs)
 
     def each(self, shares: Sequence[Sequence[Tensor]]) -> list[Any]:
@@ -36,4 +40,4 @@ class PlainCode:
 
 def taken(graph: GraphModule, inputs: Sequence[Tensor], threads: int) -> PlainCode:
     """A compiler that is sooner done: it takes the operations as they are."""
-    return PlainCode(graph)
+    return PlainCode(graph, inputs)

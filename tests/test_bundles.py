@@ -43,6 +43,7 @@ def run(
     make: Callable[[], pl.LightningModule],
     *callbacks: pl.Callback,
     in_bundles: bool = False,
+    batch_size: int = 5,
     **options: Any,
 ) -> Run:
     """What a fit leaves whose steps went in bundles or did not: weights, counters, the optimiser's state, its log."""
@@ -50,7 +51,7 @@ def run(
     model = make()
     heard = Counts()
     trainer = quiet_trainer(folder, heard, *callbacks, **{"log_every_n_steps": 9} | options)
-    trainer.fit(model, datamodule=SmallImages(sizes=(83, 11, 13)))
+    trainer.fit(model, datamodule=SmallImages(sizes=(83, 11, 13), batch_size=batch_size))
     bundled = heard.n < trainer.fit_loop.epoch_loop.total_batch_idx + 1
     assert bundled == in_bundles
     counters, log = trainer.fit_loop.state_dict(), dict(trainer.callback_metrics)

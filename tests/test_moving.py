@@ -15,7 +15,8 @@ from callbacks import Bundles, KeepLast, Stopped
 from tests.plain_code import PlainCode, taken
 from tests.small import SHAPE, quiet_trainer, small_model
 from tests.test_bundles import Interrupts, Sets, averaging, freeze, run, same
-from zoo import IWAE, MLP, FusedAdam, compiling
+from zoo import IWAE, MLP, FusedAdam, LatentVariableModel, compiling
+from zoo.bundles import shares
 from zoo.bundles.adam import PlainAdam
 from zoo.bundles.moving import MovingStep, takes_over
 
@@ -134,9 +135,29 @@ def grown() -> IWAE:
 
 
 @pytest.mark.slow
-def test_nor_does_it_where_the_compiler_is_torchs_own(tmp_path: Path, moves: list[MovingStep]) -> None:
+@pytest.mark.parametrize("n", [1, 2])
+def test_nor_does_it_where_the_compiler_is_torchs_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: list[MovingStep], n: int
+) -> None:
+    monkeypatch.setattr(shares, "shares", lambda step, x: n)
     torch.set_default_dtype(torch.float32)
-    assert same(*(run(tmp_path, grown, Bundles(n, compile=True), in_bundles=True) for n in (20, 3)))
+    ways = (run(tmp_path, grown, Bundles(m, compile=True), in_bundles=True, batch_size=8) for m in (20, 3))
+    assert same(*ways)
+    assert {each._compiled.n for each in moves} == {n}
+
+
+def turned() -> LatentVariableModel:
+    """A model of which matrices lie in memory column by column."""
+    model = small_model("iwae")
+    for parameter in model.parameters():
+        if parameter.ndim == 2:
+            parameter.data = parameter.data.t().contiguous().t()
+    return model
+
+
+@pytest.mark.usefixtures("compiled")
+def test_weights_may_lie_in_memory_in_any_order(tmp_path: Path, moves: list[MovingStep]) -> None:
+    close(run(tmp_path, turned, Bundles(7, compile=True), in_bundles=True), run(tmp_path, turned))
     assert moves
 
 
@@ -205,7 +226,7 @@ class Stands(PlainCode):
 def test_one_that_moves_otherwise_is_not_used(
     tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, moves: list[MovingStep], code: type[PlainCode]
 ) -> None:
-    monkeypatch.setattr(compiling, "machine_code", lambda graph, inputs, threads: code(graph))
+    monkeypatch.setattr(compiling, "machine_code", lambda graph, inputs, threads: code(graph, inputs))
     make = partial(small_model, "iwae")
     close(run(tmp_path, make, Bundles(compile=True), in_bundles=True), run(tmp_path, make))
     assert "Adam's move are compiled apart, since" in capsys.readouterr().out and not moves

@@ -77,6 +77,10 @@ def test_several_threads_run_it_at_once_and_give_what_they_find_to_other_code() 
     other = machine_code(make_fx(add)(first, *between), [first, *between], 1)
     torch.testing.assert_close(code.into(other, shares, first), add(first, *between))
     torch.testing.assert_close(other(first, *between), add(first, *between))
+    with pytest.raises(ValueError, match="by 4 threads, and not by 5"):
+        code.each([*shares, shares[0]])
+    with pytest.raises(ValueError, match="another number of tensors"):
+        code.into(other, shares[:3], first)
 
 
 def test_what_it_holds_and_what_it_is_given_is_free_afterwards() -> None:

@@ -25,9 +25,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Compiles at once, which here is to record and to take the record as it is; the records."""
     records: list[Any] = []
 
-    def take(graph: Any, *args: Any) -> Any:
+    def take(graph: Any, inputs: Any, threads: int) -> Any:
         records.append(graph)
-        return PlainCode(graph)
+        return PlainCode(graph, inputs)
 
     monkeypatch.setenv("ZOO_COMPILE", "always")
     monkeypatch.setattr(compiling, "machine_code", take)

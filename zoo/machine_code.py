@@ -61,6 +61,16 @@ def machine_code(graph: GraphModule, inputs: Sequence[Tensor], threads: int) -> 
     return torch._inductor.compile(ready, list(inputs), options=OPTIONS | ({"cpp_wrapper": True} if on_cpu else {}))  # pyright: ignore[reportReturnType]
 
 
+def layout(x: Tensor) -> tuple[Any, ...]:
+    """What operations that were chosen for a tensor take for granted.
+
+    Example:
+        >>> layout(torch.zeros(2, 3)) == layout(torch.zeros(3, 2).t())
+        False
+    """
+    return x.shape, x.stride(), x.dtype, x.device
+
+
 def multiplies_narrowly() -> bool:
     """Whether torch's matrix products use half of this processor: MKL takes AVX-512 on those of Intel alone.
 

@@ -23,6 +23,8 @@ from torch._inductor.codecache import CppCodeCache
 from torch._inductor.runtime.cache_dir_utils import cache_dir
 from torch.fx import Graph, GraphModule, Node
 
+from zoo.machine_code import layout
+
 Share = Sequence[Tensor]
 """The inputs of one call."""
 
@@ -57,7 +59,9 @@ class Native:
 
     def __init__(self, graph: GraphModule, inputs: Share, threads: int = 1, **options: Any) -> None:
         self.threads = threads
-        self._outputs = graph.graph.output_node().args[0]
+        outputs: Any = graph.graph.output_node().args[0]
+        self._one = isinstance(outputs, Node)
+        self._there = [each is not None for each in ([outputs] if self._one else outputs)]
         self._layouts = [layout(each) for each in inputs]
         graph, held = _with_all_as_inputs(graph)
         options |= {"cpp.threads": 1} if threads > 1 else {}
@@ -65,8 +69,7 @@ class Native:
         models = (c_void_p * threads)(*(_model(library) for _ in range(threads)))
         handles = _array(_handles(held))
         run = ctypes.cast(library.AOTInductorModelContainerRunSingleThreaded, c_void_p)
-        n_out = sum(1 for each in self._flat if each is not None)
-        self._code = _Code(run, models, handles, len(inputs), len(held), n_out)
+        self._code = _Code(run, models, handles, len(inputs), len(held), sum(self._there))
         self._whole = ctypes.byref(self._code)
         weakref.finalize(self, _release, library, models, handles)
 
@@ -86,30 +89,25 @@ class Native:
 
         Nothing in between is a tensor of Python.
         """
+        if len(first) + len(shares) * self._code.n_out != following._code.n_given:
+            raise ValueError("the operations that follow take another number of tensors")
         out = (c_void_p * following._code.n_out)()
-        between = _array(_handles(first))
-        _succeed(_glue().run_into(self._whole, len(shares), self._taken(shares), following._whole, between, out))
+        given, besides = self._taken(shares), _array(_handles(first))
+        _succeed(_glue().run_into(self._whole, len(shares), given, following._whole, besides, out))
         return following._as_recorded(iter(_tensors(out)))
 
-    @property
-    def _flat(self) -> Sequence[Any]:
-        return self._outputs if isinstance(self._outputs, tuple | list) else [self._outputs]
-
     def _as_recorded(self, tensors: Iterator[Tensor]) -> Any:
-        found = tuple(None if each is None else next(tensors) for each in self._flat)
-        return found[0] if isinstance(self._outputs, Node) else found
+        found = tuple(next(tensors) if there else None for there in self._there)
+        return found[0] if self._one else found
 
     def _taken(self, shares: Sequence[Share]) -> Any:
         """Handles of inputs, which are given away; inputs of another layout would be read as what they are not."""
+        if len(shares) > self.threads:
+            raise ValueError(f"compiled operations are run by {self.threads} threads, and not by {len(shares)}")
         for share in shares:
             if [layout(each) for each in share] != self._layouts:
                 raise ValueError("compiled operations are given tensors of other shapes, types or strides")
         return _array(_handles([*chain(*shares)]))
-
-
-def layout(x: Tensor) -> tuple[Any, ...]:
-    """What operations that were chosen for a tensor take for granted."""
-    return x.shape, x.stride(), x.dtype, x.device
 
 
 def _with_all_as_inputs(recorded: GraphModule) -> tuple[GraphModule, list[Tensor]]:

@@ -15,6 +15,7 @@ from zoo.bundles.recording import RecordedStep, Unrecordable, apart
 from zoo.bundles.shares import CompiledStep, mean
 from zoo.compiling import compiled_graph
 from zoo.keeping import buffers_kept, generators_kept
+from zoo.machine_code import layout
 from zoo.optimizers import FusedAdam
 
 ROUNDING = 1e-4
@@ -77,11 +78,10 @@ class MovingStep:
         self._held = self._adam.held
         self._counted = self._made = self._adam.counted
         self._compiled: CompiledStep = step.compiled
-        with self._undone():
-            found = [_there(each) for each in self._compiled.code.each(self._compiled.inputs(x))]
-        self._n_unused = len(found[0]) - len(self._parameters)
-        self._unused = found[0][: self._n_unused]
         factors, *_ = self._adam.factors(self._made + 1)
+        with self._undone():
+            found = self._compiled.each(x)
+        self._like = found[0]  # what one thread gives: its loss, log p(x|z), which is not needed here, and its gradient
         self._code = self._compile(factors, *chain(*found))
         self._compare(factors, *chain(*found))
 
@@ -101,14 +101,15 @@ class MovingStep:
             factors: What Adam has for this move, (groups, 2).
         """
         self._made += 1
-        self._compiled.code.into(self._code, self._compiled.inputs(x), factors)
+        self._compiled.into(self._code, x, factors)
 
     def by_gradients(self) -> None:
         """Moves the weights by the gradients that they have."""
         (factors,) = self._factors(1)
         self._made += 1
-        gradients = [each.grad.contiguous() for each in self._parameters if each.grad is not None]
-        self._code(factors, *([*self._unused, *gradients] * self._compiled.n))  # whose mean each of them is
+        loss, log_px, *like = self._like
+        gradients = [_laid_as(b, each.grad) for b, each in zip(like, self._parameters, strict=True)]
+        self._code(factors, *([loss, log_px, *gradients] * self._compiled.n))  # whose mean each of them is
         self.settle()
 
     @property
@@ -133,10 +134,10 @@ class MovingStep:
 
     @torch.no_grad()
     def _move(self, factors: Tensor, *found: Tensor) -> Tensor:
-        """Moves by the mean of what threads have found: each its loss, what is not needed here, and its gradients."""
-        size = len(found) // self._compiled.n
-        losses, *rest = zip(*(found[i : i + size] for i in range(0, len(found), size)), strict=True)
-        self._adam.move([mean(each) for each in rest[self._n_unused - 1 :]], factors)
+        """Moves by the mean of what threads have found."""
+        size = len(self._like)
+        losses, _, *gradients = zip(*(found[i : i + size] for i in range(0, len(found), size)), strict=True)
+        self._adam.move([mean(each) for each in gradients], factors)
         return mean(losses)  # a graph gives something
 
     def _compile(self, *inputs: Tensor) -> Callable[..., Any]:
@@ -172,5 +173,7 @@ class MovingStep:
                     now.copy_(then)
 
 
-def _there(found: Sequence[Tensor | None]) -> list[Tensor]:
-    return [each for each in found if each is not None]
+def _laid_as(like: Tensor, gradient: Tensor | None) -> Tensor:
+    """A gradient as compiled code expects it in memory."""
+    assert gradient is not None  # by `has_gradients`
+    return gradient if layout(gradient) == layout(like) else torch.empty_like(like).copy_(gradient)

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from zoo.compiling import cause
 from zoo.draw import Draw
 from zoo.keeping import buffers_kept, generators_kept
+from zoo.machine_code import layout
 
 
 class Differentiated(NamedTuple):
@@ -67,7 +68,7 @@ class RecordedStep:
 
     def __init__(self, model: Any, x: Tensor) -> None:
         self.model = model
-        self.like = _layout(x)
+        self.like = layout(x)
         self.parameters = [each for each in model.parameters() if each.requires_grad]
         with alone(model), generators_kept():
             self.operations = self._record(x)
@@ -84,7 +85,7 @@ class RecordedStep:
 
     def fits(self, x: Tensor) -> bool:
         """Whether it is the step of such a batch."""
-        return _layout(x) == self.like
+        return layout(x) == self.like
 
     def __call__(self, x: Tensor) -> Differentiated:
         """The loss of a batch, and its gradient."""
@@ -221,7 +222,7 @@ def state(model: nn.Module) -> list[Any]:
         own = [value for name, value in vars(part).items() if name not in _BOOKS]
         found += [repr(value) if isinstance(value, plain) else Same(value) for value in own]
     tensors = (*model.parameters(), *model.buffers())
-    return [*found, *((Same(each), each.requires_grad, _layout(each)) for each in tensors)]
+    return [*found, *((Same(each), each.requires_grad, layout(each)) for each in tensors)]
 
 
 @contextmanager
@@ -263,8 +264,3 @@ def apart(a: Tensor, b: Tensor, tolerance: float, scale: Tensor) -> bool:
     """Whether two tensors differ by more than a share of the first, or of a scale below which all is rounding."""
     a, b = a.detach().double(), b.detach().double()
     return not (a - b).norm() <= tolerance * (a.norm() + scale)  # also where they are no numbers
-
-
-def _layout(x: Tensor) -> tuple[Any, ...]:
-    """What operations that were chosen for a tensor take for granted."""
-    return x.shape, x.stride(), x.dtype, x.device

@@ -81,24 +81,32 @@ class CompiledStep:
         self._noise: list[tuple[Again, int]] = []
         with generators_kept():
             graph = step.operations if n == 1 else self._share(step, x)
-            self.code: Any = compiled_graph(graph, self.inputs(x)[0], NAME, threads=n)
+            self.code: Any = compiled_graph(graph, self._inputs(x)[0], NAME, threads=n)
 
     @property
     def native(self) -> bool:
         """Whether the code runs without Python."""
         return isinstance(self.code, Shareable)
 
-    def inputs(self, x: Tensor) -> list[Sequence[Tensor]]:
-        """The examples of each thread, and the noise that it is given."""
-        parts = [draw().chunk(self.n, dim) for draw, dim in self._noise]
-        return list(zip(x.chunk(self.n), *parts, strict=True))
-
     def run(self, x: Tensor) -> Any:
         """The loss of a batch, log p(x|z) of its draws, and its gradient."""
         if self.n == 1:
             return self.code(x)
-        losses, log_px, *gradients = zip(*self.code.each(self.inputs(x)), strict=True)
+        losses, log_px, *gradients = zip(*self.code.each(self._inputs(x)), strict=True)
         return mean(losses), torch.cat(log_px, 1), *(None if each[0] is None else mean(each) for each in gradients)
+
+    def each(self, x: Tensor) -> list[list[Tensor]]:
+        """The same as each thread finds it of its examples, without what has no gradient."""
+        return [[each for each in found if each is not None] for found in self.code.each(self._inputs(x))]
+
+    def into(self, following: Any, x: Tensor, *first: Tensor) -> Any:
+        """What other compiled operations give of ``first`` and of that."""
+        return self.code.into(following, self._inputs(x), *first)
+
+    def _inputs(self, x: Tensor) -> list[Sequence[Tensor]]:
+        """The examples of each thread, and the noise that it is given."""
+        parts = [draw().chunk(self.n, dim) for draw, dim in self._noise]
+        return list(zip(x.chunk(self.n), *parts, strict=True))
 
     def _share(self, step: RecordedStep, x: Tensor) -> GraphModule:
         """Records the step of one thread's examples, with their noise as further inputs."""
@@ -111,7 +119,7 @@ class CompiledStep:
             with alone(step.model):
                 _check_independent(step.model, x, self.n)
                 self._noise = _noise(step, x, self.n)
-                return without_detours(make_fx(own)(*self.inputs(x)[0]))
+                return without_detours(make_fx(own)(*self._inputs(x)[0]))
         except Exception as error:  # whatever a model says to fewer examples, or to such as are no numbers
             raise Unshareable from error
 
