@@ -26,6 +26,19 @@ RUN = (
     "--posterior_variance.cut_k=5",
 )
 
+ENOUGH_FOR_TWO_THREADS = ("--model.encoder.hidden=[7001]", "--log_likelihood.k=[5]", "--trainer.max_epochs=1")
+"""Weights by which torch's threads are at work together."""
+
+HAS_TWO_THREADS = """
+import pytorch_lightning as pl
+import torch
+
+class HasTwo(pl.Callback):
+    def setup(self, trainer, pl_module, stage):
+        if torch.get_num_threads() != 2:
+            raise RuntimeError("not the threads that were asked for")
+"""
+
 DIES = """
 import os, signal, time
 import pytorch_lightning as pl
@@ -42,8 +55,8 @@ class Dies(pl.Callback):
 """
 
 
-def zoo(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
+def zoo(folder: Path, *argv: str, threads: int = 1) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(Path(__file__).parent.parent)}
     command = [sys.executable, "-m", "zoo", *argv]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
 
@@ -63,6 +76,14 @@ def test_two_processes_test_as_one_does(tmp_path: Path, strategy: str) -> None:
     two, one = numbers(tmp_path, 1), numbers(tmp_path, 2)
     assert {"elbo", "kl/se", "log_likelihood/30", "log_likelihood_cut/5", "ess/median", "active_units"} < one.keys()
     assert two == pytest.approx(one, rel=0, abs=1e-10)
+
+
+def test_processes_that_are_forked_wait_for_no_thread_of_their_parent(tmp_path: Path) -> None:
+    (tmp_path / "threads.py").write_text(HAS_TWO_THREADS)
+    forks = ("--trainer.strategy=ddp_fork", "--trainer.callbacks+=threads.HasTwo")
+    done = zoo(tmp_path, "fit", *RUN, *TWO, *ENOUGH_FOR_TWO_THREADS, *forks, threads=2)
+    assert done.returncode == 0, done.stderr
+    assert "test split" in done.stdout
 
 
 @pytest.mark.parametrize("how", ["is killed", pytest.param("hangs", marks=pytest.mark.slow)])

@@ -17,6 +17,7 @@ from zoo import checkpoints
 from zoo.cli import runs
 from zoo.cli.arguments import Typed, model_options, only_named_imports, refuse_conflicts, with_defaults
 from zoo.cli.callbacks import add_callbacks
+from zoo.cli.forks import before_forks
 from zoo.cli.parsing import ShippedConfig, ZooParser
 from zoo.cli.sentences import gist, known_cause
 from zoo.errors import ZooError
@@ -142,7 +143,8 @@ class ZooCLI(LightningCLI):
             raise ZooError(f"--seed_everything is out of range: {error}.") from error
 
     def after_instantiate_classes(self) -> None:
-        """Refuses data of another shape than a checkpoint's, and a test of nothing."""
+        """Refuses data of another shape than a checkpoint's, and a test of nothing; keeps forks from hanging."""
+        before_forks(self.trainer)
         config = self.config[self.subcommand]
         tests = self.subcommand == "test" or (self.subcommand == "fit" and config.test_after_fit)
         if tests and self.trainer.limit_test_batches == 0:  # pyright: ignore[reportAttributeAccessIssue]
