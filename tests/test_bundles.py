@@ -21,7 +21,8 @@ from callbacks import Bundles, KeepLast, Stopped
 from tests.ranks import trainer_of
 from tests.small import SHAPE, SmallImages, quiet_trainer, small_model
 from zoo import compiling
-from zoo.bundles.recording import RecordedStep, Unrecordable
+from zoo.bundles.purity import Unrecordable
+from zoo.bundles.recording import RecordedStep
 from zoo.errors import ZooError
 from zoo.noise import seed_generators
 from zoo.protocols import foreseeable

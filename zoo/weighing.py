@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo.bundles.recording import alone, state
+from zoo.bundles.purity import alone, state
 from zoo.cache import even, numbers_in_cache
 from zoo.compiling import Compiled
 from zoo.noise import fingerprint

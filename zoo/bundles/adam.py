@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.bundles.recording import Same
+from zoo.bundles.purity import Same
 from zoo.optimizers import FusedAdam
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from zoo.bundles.adam import PlainAdam
-from zoo.bundles.recording import RecordedStep, Unrecordable, apart
+from zoo.bundles.purity import Unrecordable
+from zoo.bundles.recording import RecordedStep, apart
 from zoo.bundles.shares import CompiledStep, mean
 from zoo.compiling import compiled_graph
 from zoo.keeping import buffers_kept, generators_kept

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from zoo.bundles.adam import PlainAdam
 from zoo.bundles.moving import MovingStep
-from zoo.bundles.recording import RecordedStep, Unrecordable, state
+from zoo.bundles.purity import Unrecordable, state
+from zoo.bundles.recording import RecordedStep
 from zoo.bundles.shares import compile_step
 from zoo.compiling import compiles
 from zoo.keeping import buffers_kept

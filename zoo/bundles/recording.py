@@ -1,20 +1,15 @@
 """A training step recorded once as plain tensor operations, and run again for each batch."""
 
-import pickle
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.flop_counter import FlopCounterMode
 
+from zoo.bundles.purity import Unrecordable, alone, undone
 from zoo.compiling import cause
 from zoo.draw import Draw
 from zoo.keeping import buffers_kept, generators_kept
@@ -35,19 +30,11 @@ class Differentiated(NamedTuple):
     gradients: tuple[Tensor | None, ...]
 
 
-_BOOKS = (vars(pl.LightningModule()).keys() | {"images_trained"}) - {"training"}
-"""Attributes by which Lightning and the steps keep their books."""
-
 COMPILED = 1e-3
 """By what share a compiled gradient may differ: rounding, which a steep objective enlarges."""
 
-
 HALF = 0.05
 """The same of a recording in 16 bits; in others it is held to a thousand times their rounding."""
-
-
-class Unrecordable(Exception):
-    """A step cannot be recorded: it is more than a function of the weights, the batch and the noise."""
 
 
 class RecordedStep:
@@ -151,7 +138,7 @@ class RecordedStep:
 
     def _record(self, x: Tensor) -> GraphModule:
         try:
-            with _undone(self.model) as changed:
+            with undone(self.model) as changed:
                 self.own(x)  # once as it is, since a recording runs it without its own effects
                 if changed():
                     raise Unrecordable("its objective changes attributes or draws from other generators than torch's")
@@ -174,75 +161,6 @@ class _Known(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         return (None, None, *(None if each is None else each * outer[0] for each in ctx.gradients))
-
-
-class _NoTrainer:
-    """Stands where the trainer does while a step is recorded."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise Unrecordable(f"it asks the trainer for `{name}`, which a recording would hold for ever")
-
-
-@contextmanager
-def alone(model: Any) -> Iterator[None]:
-    """Within it the model has no trainer to ask, and distributions do not look into their arguments."""
-    trainer, validates = model._trainer, Distribution._validate_args
-    model._trainer = _NoTrainer()
-    Distribution.set_default_validate_args(False)
-    try:
-        yield
-    finally:
-        model._trainer = trainer
-        Distribution.set_default_validate_args(validates)
-
-
-class Same:
-    """Holds an object, so that no other one takes its place in memory, and is equal where that is the same."""
-
-    def __init__(self, value: object) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and other.value is self.value
-
-    __hash__ = None  # pyright: ignore[reportAssignmentType]
-
-
-def state(model: nn.Module) -> list[Any]:
-    """What a recording holds for ever: parts, hooks, attributes, and which parameters and buffers there are.
-
-    An object that is neither a number, a word nor a list, set or dictionary of them counts as changed where another
-    takes its place, and not where something within it changes.
-    """
-    plain = bool | int | float | str | list | tuple | dict | set
-    found: list[Any] = []
-    for part in model.modules():
-        found += [] if part is model else [Same(part)]
-        found += [Same(hook) for hooks in (part._forward_hooks, part._forward_pre_hooks) for hook in hooks.values()]
-        own = [value for name, value in vars(part).items() if name not in _BOOKS]
-        found += [repr(value) if isinstance(value, plain) else Same(value) for value in own]
-    tensors = (*model.parameters(), *model.buffers())
-    return [*found, *((Same(each), each.requires_grad, layout(each)) for each in tensors)]
-
-
-@contextmanager
-def _undone(model: nn.Module) -> Iterator[Callable[[], bool]]:
-    """What is done within it to attributes and to the generators that are not torch's is told, and undone after it."""
-    attributes = [(vars(part), dict(vars(part))) for part in model.modules()]
-    python, numpy = random.getstate(), np.random.get_state()
-
-    def now() -> list[Any]:
-        return [state(model), random.getstate(), pickle.dumps(np.random.get_state())]
-
-    before = now()
-    try:
-        yield lambda: now() != before
-    finally:
-        for own, held in attributes:
-            own.clear()
-            own.update(held)
-        random.setstate(python)
-        np.random.set_state(numpy)
 
 
 def without_detours(graph: GraphModule) -> GraphModule:

@@ -9,7 +9,8 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from zoo.bundles.noise import Again, Given, Noted
-from zoo.bundles.recording import RecordedStep, Unrecordable, alone, flat, without_detours
+from zoo.bundles.purity import Unrecordable, alone
+from zoo.bundles.recording import RecordedStep, flat, without_detours
 from zoo.compiling import SPEED, compiled_graph
 from zoo.keeping import buffers_kept, generators_kept
 from zoo.machine_code import Shareable, runs_natively
