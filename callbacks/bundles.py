@@ -68,7 +68,7 @@ class Bundles(pl.Callback):
         pl_module.recorder = recorder = Recorder(pl_module, calls, self.compile, adam)
         self._undo.callback(recorder.close)
         if adam is not None:
-            self._undo.callback(takes_over(adam, lambda: recorder.moving))
+            self._undo.callback(takes_over(adam, recorder.move))
         loop: Any = trainer.fit_loop.epoch_loop
         loop.begin(1 if reasons else self.n_steps, recorder)
 

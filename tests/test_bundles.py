@@ -45,6 +45,7 @@ def run(
     *callbacks: pl.Callback,
     in_bundles: bool = False,
     batch_size: int = 5,
+    data: type[SmallImages] = SmallImages,
     **options: Any,
 ) -> Run:
     """What a fit leaves whose steps went in bundles or did not: weights, counters, the optimiser's state, its log."""
@@ -52,7 +53,7 @@ def run(
     model = make()
     heard = Counts()
     trainer = quiet_trainer(folder, heard, *callbacks, **{"log_every_n_steps": 9} | options)
-    trainer.fit(model, datamodule=SmallImages(sizes=(83, 11, 13), batch_size=batch_size))
+    trainer.fit(model, datamodule=data(sizes=(83, 11, 13), batch_size=batch_size))
     bundled = heard.n < trainer.fit_loop.epoch_loop.total_batch_idx + 1
     assert bundled == in_bundles
     counters, log = trainer.fit_loop.state_dict(), dict(trainer.callback_metrics)
@@ -270,6 +271,43 @@ def test_one_that_changes_often_is_not_recorded_any_more(tmp_path: Path, capsys:
     found = run(tmp_path, make, Bundles(), Sets(anneal), in_bundles=True, max_epochs=6)
     assert "its attributes change as it trains" in capsys.readouterr().out
     assert same(found, run(tmp_path, make, Sets(anneal), max_epochs=6))
+
+
+def limit(model: Any, epoch: int) -> None:
+    for parameter in model.parameters() if epoch == 1 else ():
+        parameter.register_hook(lambda gradient: 0.5 * gradient.clamp(-0.1, 0.1))
+
+
+def look_back(model: Any, epoch: int) -> None:
+    if epoch == 1:
+        model.decoder.register_full_backward_hook(lambda module, before, after: tuple(0.5 * each for each in before))
+
+
+@pytest.mark.parametrize("change", [limit, look_back])
+def test_where_hooks_watch_gradients_nothing_is_recorded(
+    tmp_path: Path, capsys: Any, change: Callable[[Any, int], None]
+) -> None:
+    make = partial(small, Anneals)
+    assert same(run(tmp_path, make, Bundles(), Sets(change), in_bundles=True), run(tmp_path, make, Sets(change)))
+    assert "a hook watches its gradients" in capsys.readouterr().out
+
+
+class Tracks(zoo.IWAE):
+    """Keeps a running mean in a tensor that is no buffer."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.seen = torch.zeros(())
+
+    def objective(self, draw: zoo.Draw) -> Tensor:
+        self.seen.mul_(0.9).add_(0.1 * draw.log_px.detach().mean())
+        return super().objective(draw) * (1 + self.seen.abs())
+
+
+def test_a_tensor_that_is_changed_in_place_counts_each_batch_once(tmp_path: Path, capsys: Any) -> None:
+    found, expected = (run(tmp_path, partial(small, Tracks), *own) for own in ([Bundles()], []))
+    assert "its objective changes attributes" in capsys.readouterr().out
+    assert same(found, expected)
 
 
 class SetsEachStep(pl.Callback):

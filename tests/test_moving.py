@@ -9,16 +9,18 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import ExponentialLR
+from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR
 
 from callbacks import Bundles, KeepLast, Stopped
 from tests.plain_code import PlainCode, taken
-from tests.small import SHAPE, quiet_trainer, small_model
+from tests.small import SHAPE, SmallImages, quiet_trainer, small_model
 from tests.test_bundles import Interrupts, Sets, averaging, freeze, run, same
 from zoo import IWAE, MLP, FusedAdam, LatentVariableModel, compiling
 from zoo.bundles import shares
 from zoo.bundles.adam import PlainAdam
 from zoo.bundles.moving import MovingStep, takes_over
+from zoo.bundles.recorder import Recorder
+from zoo.bundles.recording import RecordedStep
 
 
 @pytest.fixture
@@ -163,8 +165,10 @@ def test_weights_may_lie_in_memory_in_any_order(tmp_path: Path, moves: list[Movi
 
 def test_an_optimiser_is_given_back_as_it_was() -> None:
     _, optimizer = grouped()
-    undo = takes_over(optimizer, lambda: None)
+    moved: list[Any] = []
+    undo = takes_over(optimizer, moved.append)
     assert "step" in vars(optimizer) and optimizer.step(lambda: 2.5) == 2.5
+    assert len(moved) == 1
     undo()
     assert "step" not in vars(optimizer)
 
@@ -191,6 +195,79 @@ def test_a_schedule_goes_by_the_step(tmp_path: Path, moves: list[MovingStep]) ->
 
 
 @pytest.mark.usefixtures("compiled")
+def test_so_does_one_of_the_momentum(tmp_path: Path, moves: list[MovingStep]) -> None:
+    schedule = partial(OneCycleLR, max_lr=0.02, total_steps=100)
+    make = partial(small_model, "bernoulli", scheduler=schedule, scheduler_interval="step")
+    close(run(tmp_path, make, Bundles(compile=True), in_bundles=True), run(tmp_path, make))
+    assert moves
+
+
+class TwoSizes(SmallImages):
+    """Batches of two sizes, one after the other."""
+
+    def train_dataloader(self) -> Any:
+        x, sizes = torch.rand(83, *SHAPE, generator=torch.Generator().manual_seed(4)).round(), [7, 7, 7, 4, 7, 7, 3, 7]
+        return torch.utils.data.DataLoader([*x[: sum(sizes)].split(sizes)], batch_size=None)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return batch if isinstance(batch, Tensor) else super().on_after_batch_transfer(batch, dataloader_idx)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_batch_of_another_size_within_a_bundle_is_counted(tmp_path: Path, moves: list[MovingStep]) -> None:
+    make = partial(small_model, "iwae")
+    close(*(run(tmp_path, make, *own, in_bundles=bool(own), data=TwoSizes) for own in ([Bundles(compile=True)], [])))
+    assert moves
+
+
+class ByHand:
+    """A model, Adam and a batch, without a trainer."""
+
+    def __init__(self) -> None:
+        self.model, self.x = small_model("iwae"), torch.rand(6, *SHAPE).round()
+        self.parameters = [*self.model.parameters()]
+        self.optimizer = FusedAdam(self.parameters, lr=0.01)
+        self.differentiate(0)
+        self.optimizer.move()
+
+    def differentiate(self, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.model.zero_grad()
+        self.model.loss(self.x).backward()
+
+    def moving(self) -> MovingStep:
+        step = RecordedStep(self.model, self.x)
+        shares.compile_step(step, self.x)
+        return MovingStep(step, self.optimizer, self.x)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_moves_by_others_are_counted() -> None:
+    def moved(by_code: set[int]) -> list[Tensor]:
+        torch.manual_seed(8)
+        own = ByHand()
+        moving = own.moving()
+        for seed in range(1, 5):
+            own.differentiate(seed)
+            (moving.by_gradients if seed in by_code else own.optimizer.move)()
+        return own.parameters
+
+    torch.testing.assert_close(moved({1, 3, 4}), moved(set()), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_where_adam_moves_by_itself_it_knows_all_moves_before() -> None:
+    own, counts = ByHand(), []
+    recorder = Recorder(own.model, calls=9)
+    recorder.moving = own.moving()
+    for move in recorder.moving.moves(3):
+        move(own.x)
+    own.parameters[0].grad = None  # which the code has a gradient for
+    recorder.move(lambda: counts.append(int(own.optimizer.state[own.parameters[1]]["step"])))
+    assert counts == [4]
+
+
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("at", [3, 16, 30])
 def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, moves: list[MovingStep], at: int) -> None:
     def fit(folder: Path, at: int, **resumed: Any) -> dict[str, Tensor]:
@@ -211,15 +288,15 @@ class MovesTooFar(PlainCode):
     """Has a learning rate that is a hundredth larger."""
 
     def __call__(self, *inputs: Tensor) -> Any:
-        further = torch.tensor([[1.01, 1.0]])
-        return super().__call__(*(each * further if each.shape == (1, 2) else each for each in inputs))
+        further = torch.tensor([[1.01, 1.0, 1.0, 1.0, 1.0]])
+        return super().__call__(*(each * further if each.shape == (1, 5) else each for each in inputs))
 
 
 class Stands(PlainCode):
     """Does not move."""
 
     def __call__(self, *inputs: Tensor) -> Any:
-        return inputs[0] if inputs[0].shape == (1, 2) else super().__call__(*inputs)
+        return inputs[0] if inputs[0].shape == (1, 5) else super().__call__(*inputs)
 
 
 @pytest.mark.parametrize("code", [MovesTooFar, Stands])
@@ -236,7 +313,7 @@ def test_where_only_the_step_can_be_compiled_it_is(
     tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, moves: list[MovingStep]
 ) -> None:
     def fails(graph: Any, inputs: Any, threads: int) -> PlainCode:
-        if inputs[0].shape == (1, 2):
+        if inputs[0].shape == (1, 5):
             raise RuntimeError("too much to compile")
         return taken(graph, inputs, threads)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from zoo.compiling import compiled_graph
 from zoo.machine_code import machine_code, runs_natively
 
 pytestmark = pytest.mark.skipif(not runs_natively(), reason="it does not here")
@@ -105,6 +106,19 @@ def test_tensors_that_lie_otherwise_are_refused() -> None:
             code(other, y)
 
 
+def test_where_what_runs_it_cannot_be_built_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoo import native  # where it can be
+
+    def fail(*args: Any) -> None:
+        raise RuntimeError("no compiler")
+
+    native._glue.cache_clear()
+    monkeypatch.setattr(native.CppCodeCache, "load", fail)
+    x, y = inputs(1)
+    graph = make_fx(double)(x, y)
+    assert compiled_graph(graph, (x, y), "a product") is graph
+
+
 def triple(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return 3 * x, y
 
@@ -119,6 +133,10 @@ def test_code_is_compiled_once_for_all_processes(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(torch._inductor, "aot_compile", fail)
     torch.testing.assert_close(machine_code(graph, (x, y), 1)(x, y), triple(x, y))
+    for elsewhere in ("zoo.native._processor", "torch.get_num_threads"):
+        with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="compiled again"):
+            patch.setattr(elsewhere, lambda: "another")
+            machine_code(graph, (x, y), 1)
     for others, threads in (((x, y), 2), ((x[:2], y[:2]), 1), ((x.t().contiguous().t(), y), 1)):
         with pytest.raises(RuntimeError, match="compiled again"):
             machine_code(graph, others, threads)

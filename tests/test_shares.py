@@ -96,6 +96,22 @@ class FreeBits(zoo.VAE):
         return draw.log_px.mean(0) - draw.kl.mean().clamp_min(1e3)
 
 
+class ChosenBits(zoo.VAE):
+    """The same, chosen by what no number compares with."""
+
+    def objective(self, draw: zoo.Draw) -> Tensor:
+        return draw.log_px.mean(0) - torch.where(draw.kl.mean() > 1e3, draw.kl, 1e3)
+
+
+class Limited(zoo.VAE):
+    """Limits a gradient on its way, at a size that it has not reached yet, but for that of shares later."""
+
+    def objective(self, draw: zoo.Draw) -> Tensor:
+        if draw.z.requires_grad:
+            draw.z.register_hook(lambda gradient: gradient.clamp(-10, 10))
+        return super().objective(draw)
+
+
 class Neighbours(zoo.VAE):
     """An objective in which an example meets the next one, only as a gradient."""
 
@@ -130,7 +146,7 @@ def model_of(cls: type[zoo.VAE], **arguments: Any) -> zoo.VAE:
     "make",
     [
         *(partial(model_of, zoo.VAE, encoder=encoder) for encoder in (Normalised, Counting)),
-        *(partial(model_of, cls) for cls in (FreeBits, Neighbours, DrawsByValue, Picky)),
+        *(partial(model_of, cls) for cls in (FreeBits, ChosenBits, Limited, Neighbours, DrawsByValue, Picky)),
         partial(small_model, "prior"),  # whose draws all examples share
         averaging,  # whose variance is that of the whole batch
     ],

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 import torch._inductor
 from torch import Tensor, nn
-from torch._C._aoti import alloc_tensors_by_stealing_from_void_ptrs, unsafe_alloc_void_ptrs_from_tensors
 from torch._inductor.codecache import CppCodeCache
 from torch._inductor.runtime.cache_dir_utils import cache_dir
 from torch.fx import Graph, GraphModule, Node
 
+from zoo.handles import handles, tensors
 from zoo.machine_code import layout
 
 Share = Sequence[Tensor]
@@ -58,6 +58,7 @@ class Native:
     """
 
     def __init__(self, graph: GraphModule, inputs: Share, threads: int = 1, **options: Any) -> None:
+        _glue()  # first, so that what is wrong with the compiler is said before any code is used
         self.threads = threads
         outputs: Any = graph.graph.output_node().args[0]
         self._one = isinstance(outputs, Node)
@@ -67,11 +68,11 @@ class Native:
         options |= {"cpp.threads": 1} if threads > 1 else {}
         library = ctypes.CDLL(str(_built(graph, [*inputs, *held], options)))
         models = (c_void_p * threads)(*(_model(library) for _ in range(threads)))
-        handles = _array(_handles(held))
+        own = handles(held)
         run = ctypes.cast(library.AOTInductorModelContainerRunSingleThreaded, c_void_p)
-        self._code = _Code(run, models, handles, len(inputs), len(held), sum(self._there))
+        self._code = _Code(run, models, own, len(inputs), len(held), sum(self._there))
         self._whole = ctypes.byref(self._code)
-        weakref.finalize(self, _release, library, models, handles)
+        weakref.finalize(self, _release, library, models, own)
 
     def __call__(self, *inputs: Tensor) -> Any:
         """What the operations give."""
@@ -81,8 +82,8 @@ class Native:
         """What they give of each of several inputs, all at once."""
         out = (c_void_p * (len(shares) * self._code.n_out))()
         _succeed(_glue().run_each(self._whole, len(shares), self._taken(shares), out))
-        tensors = iter(_tensors(out))
-        return [self._as_recorded(tensors) for _ in shares]
+        found = iter(tensors(out))
+        return [self._as_recorded(found) for _ in shares]
 
     def into(self, following: "Native", shares: Sequence[Share], *first: Tensor) -> Any:
         """What other operations give of ``first`` and then of all that these give of each of the inputs.
@@ -92,13 +93,13 @@ class Native:
         if len(first) + len(shares) * self._code.n_out != following._code.n_given:
             raise ValueError("the operations that follow take another number of tensors")
         out = (c_void_p * following._code.n_out)()
-        given, besides = self._taken(shares), _array(_handles(first))
+        given, besides = self._taken(shares), handles(first)
         _succeed(_glue().run_into(self._whole, len(shares), given, following._whole, besides, out))
-        return following._as_recorded(iter(_tensors(out)))
+        return following._as_recorded(iter(tensors(out)))
 
-    def _as_recorded(self, tensors: Iterator[Tensor]) -> Any:
-        found = tuple(next(tensors) if there else None for there in self._there)
-        return found[0] if self._one else found
+    def _as_recorded(self, found: Iterator[Tensor]) -> Any:
+        outputs = tuple(next(found) if there else None for there in self._there)
+        return outputs[0] if self._one else outputs
 
     def _taken(self, shares: Sequence[Share]) -> Any:
         """Handles of inputs, which are given away; inputs of another layout would be read as what they are not."""
@@ -107,7 +108,7 @@ class Native:
         for share in shares:
             if [layout(each) for each in share] != self._layouts:
                 raise ValueError("compiled operations are given tensors of other shapes, types or strides")
-        return _array(_handles([*chain(*shares)]))
+        return handles([*chain(*shares)])
 
 
 def _with_all_as_inputs(recorded: GraphModule) -> tuple[GraphModule, list[Tensor]]:
@@ -154,7 +155,8 @@ def _key(graph: GraphModule, inputs: Share, options: dict[str, Any]) -> str:
     told = {name: value for name, value in os.environ.items() if name.startswith(("TORCHINDUCTOR_", "CXX"))}
     told.pop("TORCHINDUCTOR_CACHE_DIR", None)
     layouts = [layout(each) for each in inputs]
-    all_ = (graph.code, layouts, options, told, torch.__version__, torch.get_num_threads(), _processor())
+    ours = [(Path(__file__).parent / name).read_text() for name in ("native.py", "products.py")]
+    all_ = (graph.code, layouts, options, told, torch.__version__, torch.get_num_threads(), _processor(), ours)
     return hashlib.sha256(repr(all_).encode()).hexdigest()
 
 
@@ -167,7 +169,12 @@ def _processor() -> list[str]:
 
 @cache
 def _glue() -> Any:
-    return CppCodeCache.load((Path(__file__).parent / "native.cpp").read_text())
+    glue: Any = CppCodeCache.load((Path(__file__).parent / "native.cpp").read_text())
+    code, many = POINTER(_Code), POINTER(c_void_p)
+    glue.run_each.argtypes = code, c_size_t, many, many
+    glue.run_into.argtypes = code, c_size_t, many, code, many, many
+    glue.forget.argtypes = many, c_size_t
+    return glue
 
 
 def _model(library: ctypes.CDLL) -> c_void_p:
@@ -176,32 +183,12 @@ def _model(library: ctypes.CDLL) -> c_void_p:
     return model
 
 
-def _release(library: ctypes.CDLL, models: Any, handles: Any) -> None:
+def _release(library: ctypes.CDLL, models: Any, held: Any) -> None:
     for model in models:
         library.AOTInductorModelContainerDelete(c_void_p(model))
-    _glue().forget(handles, len(handles))
+    _glue().forget(held, len(held))
 
 
 def _succeed(code: int) -> None:
     if code:
         raise RuntimeError("compiled operations failed; what is printed above this says how")
-
-
-_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_pointer.restype, _pointer.argtypes = c_void_p, [ctypes.py_object, ctypes.c_char_p]
-_capsule = ctypes.pythonapi.PyCapsule_New
-_capsule.restype, _capsule.argtypes = ctypes.py_object, [c_void_p, ctypes.c_char_p, c_void_p]
-
-
-def _handles(tensors: Sequence[Tensor]) -> list[int]:
-    """New handles, one for each tensor, for which who has them has to answer."""
-    return [_pointer(each, None) for each in unsafe_alloc_void_ptrs_from_tensors(list(tensors))]
-
-
-def _tensors(handles: Any) -> list[Tensor]:
-    """The tensors of handles, which are gone with that."""
-    return alloc_tensors_by_stealing_from_void_ptrs([_capsule(each, None, None) for each in handles])
-
-
-def _array(pointers: Sequence[int]) -> Any:
-    return (c_void_p * len(pointers))(*pointers)

@@ -46,8 +46,8 @@ class PlainAdam:
 
     @property
     def held(self) -> list[Any]:
-        """What a recording of it holds for ever: all but the learning rates and the number of steps."""
-        changing = ("params", "lr", "initial_lr")
+        """What a recording of it holds for ever: all but what a schedule may change, and the number of steps."""
+        changing = ("params", "lr", "initial_lr", "betas")
         settings = [[value for name, value in group.items() if name not in changing] for group in self._groups]
         return [settings, *([Same(each) for each in kind] for kind in self.tensors)]
 
@@ -57,17 +57,20 @@ class PlainAdam:
         return int(self._states[0]["step"].item())
 
     def factors(self, t: int, n: int = 1) -> tuple[Tensor, ...]:
-        r"""What changes from move to move: :math:`\alpha / (1 - \beta_1^t)` and :math:`1 / \sqrt{1 - \beta_2^t}`.
+        r"""What changes from move to move, and what a schedule may change of it.
+
+        It is :math:`\alpha / (1 - \beta_1^t)`, :math:`1 / \sqrt{1 - \beta_2^t}`, :math:`1 - \beta_1`,
+        :math:`\beta_2` and :math:`1 - \beta_2`.
 
         Args:
             t: The number of the first move, counted from 1.
             n: For how many moves.
 
         Returns:
-            Both for each group of parameters, (groups, 2), for each move.
+            These of each group of parameters, (groups, 5), for each move.
         """
         rules = [(group["lr"], *group["betas"]) for group in self._groups]
-        rows = [[(lr / (1 - a**i), (1 - b**i) ** -0.5) for lr, a, b in rules] for i in range(t, t + n)]
+        rows = [[(lr / (1 - a**i), (1 - b**i) ** -0.5, 1 - a, b, 1 - b) for lr, a, b in rules] for i in range(t, t + n)]
         return torch.from_numpy(np.array(rows, self._dtype)).unbind()  # a third of what torch.tensor takes
 
     def move(self, gradients: Sequence[Tensor], factors: Tensor) -> None:
@@ -75,16 +78,15 @@ class PlainAdam:
 
         Args:
             gradients: The gradient of each parameter.
-            factors: What `factors` gives for this move, (groups, 2).
+            factors: What `factors` gives for this move, (groups, 5).
         """
-        pairs = factors.unbind()
+        of_groups = [each.unbind() for each in factors.unbind()]
         for parameter, m, v, gradient, index in zip(*self.tensors, gradients, self._group_of, strict=True):
-            group, (rate, scale) = self._groups[index], pairs[index].unbind()
-            beta1, beta2 = group["betas"]
+            group, (rate, scale, new, kept, new_square) = self._groups[index], of_groups[index]
             if group["weight_decay"]:
                 gradient = gradient + group["weight_decay"] * parameter
-            m.lerp_(gradient, 1 - beta1)
-            v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            m.add_((gradient - m) * new)
+            v.mul_(kept).add_(gradient * gradient * new_square)
             parameter.addcdiv_(m * -rate, (v.sqrt() * scale).add_(group["eps"]))
 
     def count(self, moves: int) -> None:

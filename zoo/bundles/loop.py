@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -64,11 +65,11 @@ class BundledEpoch(_TrainingEpochLoop):
 
     def _bundle(self, data_fetcher: _DataFetcher, recorder: Recorder) -> None:
         """Takes steps until one has to be watched."""
-        until = time.monotonic() + (PATIENCE if self.trainer.world_size == 1 else math.inf)
+        until = time.perf_counter() + (PATIENCE if self.trainer.world_size == 1 else math.inf)
         left = self.n_steps - 1
-        while (n := min(left, self._unwatched())) > 0 and (now := time.monotonic()) < until:
+        while (n := min(left, self._unwatched())) > 0 and (now := time.perf_counter()) < until:
             n = self._take(data_fetcher, recorder, int(min(n, max(1, (until - now) / self._pace))))
-            self._pace = (time.monotonic() - now) / n
+            self._pace = (time.perf_counter() - now) / n
             left -= n
 
     def _unwatched(self) -> float:
@@ -88,7 +89,7 @@ class BundledEpoch(_TrainingEpochLoop):
         """Takes n steps, or fewer where the batches of so many are better not held at once; returns how many."""
         index, model = self.batch_idx + 1, self._model()
         xs = self._batches(data_fetcher, index, n)
-        moves = recorder.moves(xs) or [self._move_by_gradient] * len(xs)
+        moves = recorder.moves(xs) or [partial(self._move_by_gradient, recorder)] * len(xs)
         made = 0
         try:
             for x, seed, move in zip(xs, model.noise_seeds(index, len(xs)), moves, strict=True):
@@ -111,13 +112,13 @@ class BundledEpoch(_TrainingEpochLoop):
         batch, _, _ = next(data_fetcher)
         return self._model().trained_on(self._transfer(batch), index)
 
-    def _move_by_gradient(self, x: Tensor) -> None:
+    def _move_by_gradient(self, recorder: Recorder, x: Tensor) -> None:
         model, n_ranks = self._model(), self.trainer.world_size
         with self.trainer.precision_plugin.train_step_context():
             model.differentiate(x)
         if n_ranks > 1:
             _share_gradients(model.parameters(), n_ranks)
-        self._move()
+        recorder.move(self._move)
 
     def _model(self) -> Any:
         return self.trainer.lightning_module

@@ -23,12 +23,12 @@ ROUNDING = 1e-4
 """By what share a compiled move may differ from the same operations one by one."""
 
 
-def takes_over(optimizer: FusedAdam, moving: Callable[[], "MovingStep | None"]) -> Callable[[], None]:
+def takes_over(optimizer: FusedAdam, move: Callable[[Callable[[], Any]], None]) -> Callable[[], None]:
     """Has an optimiser's `step` move by compiled code where there is some, so that all steps move alike.
 
     Args:
         optimizer: Adam.
-        moving: Gives the code there is.
+        move: Moves by compiled code, or where there is none by what it is given, the optimiser's own.
 
     Returns:
         What undoes it.
@@ -39,11 +39,7 @@ def takes_over(optimizer: FusedAdam, moving: Callable[[], "MovingStep | None"]) 
     def step(closure: Callable[[], Any] | None = None) -> Any:
         with torch.enable_grad():
             loss = None if closure is None else closure()
-        code = moving()
-        if code is not None and code.has_gradients:
-            code.by_gradients()
-        else:
-            own()
+        move(own)
         return loss
 
     def undo() -> None:
@@ -99,7 +95,7 @@ class MovingStep:
 
         Args:
             x: The batch.
-            factors: What Adam has for this move, (groups, 2).
+            factors: What Adam has for this move, (groups, 5).
         """
         self._made += 1
         self._compiled.into(self._code, x, factors)

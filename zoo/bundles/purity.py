@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pytorch_lightning as pl
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.machine_code import layout
@@ -63,21 +64,38 @@ def state(model: nn.Module) -> list[Any]:
     found: list[Any] = []
     for part in model.modules():
         found += [] if part is model else [Same(part)]
-        found += [Same(hook) for hooks in (part._forward_hooks, part._forward_pre_hooks) for hook in hooks.values()]
+        hooks = part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks
+        found += [Same(hook) for kind in hooks for hook in kind.values()]
         own = [value for name, value in vars(part).items() if name not in _BOOKS]
         found += [repr(value) if isinstance(value, plain) else Same(value) for value in own]
     tensors = (*model.parameters(), *model.buffers())
+    found += [Same(hook) for each in model.parameters() for hook in _hooks_of(each)]
     return [*found, *((Same(each), each.requires_grad, layout(each)) for each in tensors)]
+
+
+def watches_gradients(model: nn.Module) -> bool:
+    """Whether a part or a parameter has a hook that is called with a gradient."""
+    of_parts = any(part._backward_hooks or part._backward_pre_hooks for part in model.modules())
+    return of_parts or any(_hooks_of(each) for each in model.parameters())
+
+
+def _hooks_of(parameter: Tensor) -> list[Any]:
+    both: tuple[Any, ...] = parameter._backward_hooks, parameter._post_accumulate_grad_hooks
+    return [hook for hooks in both if hooks for hook in hooks.values()]
 
 
 @contextmanager
 def undone(model: nn.Module) -> Iterator[Callable[[], bool]]:
     """What is done within it to attributes and to the generators that are not torch's is told, and undone after it."""
     attributes = [(vars(part), dict(vars(part))) for part in model.modules()]
+    of_all = [each for _, held in attributes for each in held.values()]
+    tensors = [each for each in of_all if isinstance(each, Tensor) and not each.is_inference()]  # which do not change
+    values = [each.detach().clone() for each in tensors]
     python, numpy = random.getstate(), np.random.get_state()
 
     def now() -> list[Any]:
-        return [state(model), random.getstate(), pickle.dumps(np.random.get_state())]
+        versions = [each._version for each in tensors]
+        return [state(model), versions, random.getstate(), pickle.dumps(np.random.get_state())]
 
     before = now()
     try:
@@ -86,5 +104,8 @@ def undone(model: nn.Module) -> Iterator[Callable[[], bool]]:
         for own, held in attributes:
             own.clear()
             own.update(held)
+        with torch.no_grad():
+            for tensor, value in zip(tensors, values, strict=True):
+                tensor.copy_(value)
         random.setstate(python)
         np.random.set_state(numpy)

@@ -76,6 +76,15 @@ class Recorder:
         fit = all([self.step(x) is not None for x in xs])
         return self.moving.moves(len(xs)) if self.moving is not None and fit else None
 
+    def move(self, otherwise: Callable[[], Any]) -> None:
+        """Moves the weights by the gradients that they have: by compiled code, where there is some for them."""
+        if self.moving is not None and self.moving.has_gradients:
+            self.moving.by_gradients()
+            return
+        if self.moving is not None:
+            self.moving.settle()  # before others read how many moves there were
+        otherwise()
+
     def settle(self) -> None:
         """Ends a bundle: the optimiser's state tells its moves, and Python leaves what is there by now be."""
         if self.moving is not None:

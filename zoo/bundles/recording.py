@@ -9,7 +9,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo.bundles.purity import Unrecordable, alone, undone
+from zoo.bundles.purity import Unrecordable, alone, undone, watches_gradients
 from zoo.compiling import cause
 from zoo.draw import Draw
 from zoo.keeping import buffers_kept, generators_kept
@@ -42,8 +42,8 @@ class RecordedStep:
 
     It runs the operations that the model's own step ran, on the same weights and generators, so it gives the same
     numbers. What a recording cannot see is refused: an objective that asks the trainer for the step or logs, one that
-    changes an attribute or draws from Python's or NumPy's generators, and one whose operations depend on values. Before
-    it is used, its loss and its gradient are compared with the model's own.
+    changes an attribute or draws from Python's or NumPy's generators, one whose operations depend on values, and one
+    whose gradients a hook watches. Before it is used, its loss and its gradient are compared with the model's own.
 
     Args:
         model: A model that is training.
@@ -137,6 +137,8 @@ class RecordedStep:
         return Differentiated(loss, draw.log_px, gradients)
 
     def _record(self, x: Tensor) -> GraphModule:
+        if watches_gradients(self.model):
+            raise Unrecordable("a hook watches its gradients, and a recording would not call it")
         try:
             with undone(self.model) as changed:
                 self.own(x)  # once as it is, since a recording runs it without its own effects

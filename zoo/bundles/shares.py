@@ -1,5 +1,6 @@
 """A compiled step whose batch threads share: each of them makes the gradient of some of the examples by itself."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,10 +9,11 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from zoo.bundles.independence import check_independent
 from zoo.bundles.noise import Again, Given, Noted
 from zoo.bundles.purity import Unrecordable, alone
 from zoo.bundles.recording import RecordedStep, flat, without_detours
-from zoo.compiling import SPEED, compiled_graph
+from zoo.compiling import SPEED, cause, compiled_graph
 from zoo.keeping import buffers_kept, generators_kept
 from zoo.machine_code import Shareable, runs_natively
 
@@ -22,6 +24,8 @@ SUMMING = 0.2
 """Up to which share of a thread's products it pays to sum what threads have found apart."""
 
 NAME = "the training step"
+
+_log = logging.getLogger(__name__)
 
 
 class Unshareable(Exception):
@@ -41,7 +45,8 @@ def compile_step(step: RecordedStep, x: Tensor) -> None:
     for n in sorted({1, shares(step, x)}, reverse=True):
         try:
             version = CompiledStep(step, x, n)
-        except Unshareable:
+        except Unshareable as reason:
+            _log.debug("threads do not share a batch of %s, since %s", type(step.model).__name__, reason)
             continue
         if (n == 1 or version.native) and step.run_by(version.run, x):
             step.compiled = version if version.native else None
@@ -118,11 +123,11 @@ class CompiledStep:
 
         try:
             with alone(step.model):
-                _check_independent(step.model, x, self.n)
+                check_independent(step, x, self.n)
                 self._noise = _noise(step, x, self.n)
                 return without_detours(make_fx(own)(*self._inputs(x)[0]))
         except Exception as error:  # whatever a model says to fewer examples, or to such as are no numbers
-            raise Unshareable from error
+            raise Unshareable(cause(error)) from error
 
 
 def mean(values: Sequence[Tensor]) -> Tensor:
@@ -159,7 +164,7 @@ def _drawn(step: RecordedStep, x: Tensor) -> list[tuple[Again, Tensor]]:
         with Noted() as noted:
             step.own(x)
         if [each._version for each in buffers] != before:
-            raise Unshareable  # threads would change it at the same time
+            raise Unshareable("it changes a buffer, which threads would do at the same time")
     return noted.drawn
 
 
@@ -167,19 +172,5 @@ def _dimension(small: tuple[int, ...], large: tuple[int, ...], n: int) -> int:
     """The one dimension in which noise of all examples is n times as large as that of a part of them."""
     grown = [dim for dim, (a, b) in enumerate(zip(small, large, strict=True)) if a != b]
     if len(grown) != 1 or n * small[grown[0]] != large[grown[0]]:
-        raise Unshareable  # as where examples share their draws
+        raise Unshareable("it draws, and not by the examples")  # as where they share their draws
     return grown[0]
-
-
-def _check_independent(model: Any, x: Tensor, n: int) -> None:
-    """Refuses an objective by which examples depend on others: what is no number in those would show in it."""
-    whole = _objective(model, x)
-    for own, kept in zip(torch.arange(len(x)).chunk(n), x.chunk(n), strict=True):
-        others = torch.full_like(x, torch.nan).index_copy(0, own, kept)
-        if not torch.allclose(_objective(model, others)[own], whole[own], rtol=1e-3):
-            raise Unshareable
-
-
-def _objective(model: Any, x: Tensor) -> Tensor:
-    with generators_kept(), buffers_kept(model), torch.no_grad():
-        return model.objective(model.draw(x))
