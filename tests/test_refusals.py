@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,6 +100,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("garbage.ckpt").write_bytes(b"not a checkpoint")
     Path("pickle.ckpt").write_bytes(pickle.dumps({"state_dict": {}}))
     np.save("nan.npy", np.full((30, 4, 4), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line", "sentence"),
+    [
+        ("ZOO_COMPILE", "yes", "fit --print_config", "ZOO_COMPILE is 'yes', where auto, always or never was expected."),
+        ("TORCHINDUCTOR_CACHE_DIR", "garbage.ckpt/code", "report runs", "name a folder that can be written"),
+    ],
+)
+def test_so_is_what_the_environment_says(
+    variable: str, value: str, line: str, sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as stop:
+        main(line.split())
+    found = capsys.readouterr()
+    assert stop.value.code == 1 and not found.out
+    assert found.err.startswith("zoo: error: ") and sentence in found.err and found.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("line", REFUSED, ids=lambda line: line or "nothing")

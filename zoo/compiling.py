@@ -35,6 +35,18 @@ _log = logging.getLogger(__name__)
 _said: set[str] = set()
 
 
+def switch() -> str:
+    """What the environment says of when to compile.
+
+    Raises:
+        ZooError: ZOO_COMPILE is something else than `auto`, `always` or `never`.
+    """
+    found = os.environ.get(SWITCH, "auto")
+    if found not in ("auto", "always", "never"):
+        raise ZooError(f"{SWITCH} is {found!r}, where auto, always or never was expected.")
+    return found
+
+
 def compiles(calls: float, flops: float, device: torch.device | str = "cpu") -> bool:
     """Whether to compile a function that is going to be called so often: an estimate from sizes, never a timing.
 
@@ -47,17 +59,15 @@ def compiles(calls: float, flops: float, device: torch.device | str = "cpu") -> 
         device: Where it runs.
 
     Raises:
-        ZooError: ZOO_COMPILE is something else.
+        ZooError: ZOO_COMPILE is neither.
 
     Example:
         >>> compiles(calls=10, flops=1e6)
         False
     """
-    switch = os.environ.get(SWITCH, "auto")
-    if switch not in ("auto", "always", "never"):
-        raise ZooError(f"{SWITCH} is {switch!r}, where auto, always or never was expected.")
+    when = switch()
     seconds = calls * (OVERHEAD + flops / SPEED.get(torch.device(device).type, SPEED["cpu"]))
-    return switch == "always" or (switch == "auto" and SHARE * seconds > COMPILATION)
+    return when == "always" or (when == "auto" and SHARE * seconds > COMPILATION)
 
 
 class Compiled:
@@ -149,7 +159,7 @@ def cause(error: Exception) -> str:
 
 
 def _say(name: str, error: Exception) -> None:
-    if os.environ.get(SWITCH) == "always":
+    if switch() == "always":
         raise ZooError(_message(name, error)) from error
     _warn(name, error)
 

@@ -1,5 +1,6 @@
 """What the command line says before torch is imported: its subcommands, its version, and what is neither."""
 
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ def main(args: Sequence[str] | None = None) -> None:
         wrong = unknown("subcommand", first, list(known)) if first else "a subcommand is missing."
         print(f"zoo: error: {wrong} `zoo --help` says what each does.", file=sys.stderr)
         sys.exit(2)
+    _make_cache()
     try:
         if first in PROGRAMS:
             import_module(f"zoo.cli.{first}").main(argv[1:])
@@ -49,6 +51,18 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("stopped. To go on: the same command.")
         sys.exit(130)
+
+
+def _make_cache() -> None:
+    """Makes the folder for compiled code that was asked for, as torch does when it is imported, or refuses it."""
+    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    try:
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        why = f"TORCHINDUCTOR_CACHE_DIR, {folder}, cannot be made ({error.strerror})"
+        print(f"zoo: error: {why}: name a folder that can be written.", file=sys.stderr)
+        sys.exit(1)
 
 
 def _parser() -> ArgumentParser:

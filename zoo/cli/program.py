@@ -17,6 +17,7 @@ from zoo.cli.callbacks import SaveConfig
 from zoo.cli.front import SUBCOMMANDS
 from zoo.cli.lightning_cli import ZooCLI
 from zoo.cli.sentences import known_cause, sentence
+from zoo.compiling import switch
 from zoo.memory import keep_freed
 
 
@@ -56,6 +57,7 @@ def run(args: Sequence[str] | None = None) -> None:
     if os.getcwd() not in sys.path:  # a console script does not find `mine.py` beside it, as `python -m zoo` does
         sys.path.insert(0, os.getcwd())
     try:
+        switch()  # which is wrong before anything is done, and not at the first step
         ZooCLI(
             LatentVariableModel,
             LightningDataModule,
