@@ -25,6 +25,7 @@ FOLLOWED: dict[str, Function] = {
     "what is written over another": lambda x: torch.zeros(3).copy_(x > 1),
     "what is changed where it stands": lambda x: (x + 0).nan_to_num_(3.0).mul_(2),
     "an answer laid otherwise": lambda x: (x > 0).unsqueeze(0).expand(2, 3)[1].float(),
+    "what is put into its place": lambda x: torch.zeros(3).index_put((torch.tensor([2, 0, 1]),), x[[2, 0, 1]]),
     "another noise": lambda x: torch.where(torch.rand_like(x) < 2, x, 0),
 }
 

@@ -103,7 +103,7 @@ class Telling(TorchDispatchMode):
             self._lose(found, func(lost[0], *args[1:], **(kwargs or {})))
         elif torch.Tag.pointwise in func.tags or func in _ELEMENTWISE:
             self._lose(found, _implied(func, given, lost))
-        elif not all(map(_real, [*given, *tree_leaves(found)])) or not any(x.isnan().any() for x in tree_leaves(found)):
+        elif any(map(self._is_answer, given)) or not _shows(tree_leaves(found)):
             raise Dependent(f"{func} makes something of what is no number")
         return found
 
@@ -114,6 +114,10 @@ class Telling(TorchDispatchMode):
         remembered = (lost for answer, lost in reversed(self._answers) if answer is x)
         return next(remembered, torch.zeros_like(x, dtype=torch.bool))
 
+    def _is_answer(self, x: Tensor) -> bool:
+        """Whether it is one of which some elements are none."""
+        return any(answer is x for answer, _ in self._answers)
+
     def _lose(self, x: Tensor, lost: Tensor) -> None:
         if not _real(x):
             self._answers.append((x, lost))
@@ -123,6 +127,11 @@ class Telling(TorchDispatchMode):
 
 def _real(x: object) -> bool:
     return isinstance(x, Tensor) and x.is_floating_point()
+
+
+def _shows(found: Sequence[object]) -> bool:
+    """Whether what was found shows by itself what is no number."""
+    return all(map(_real, found)) and any(x.isnan().any() for x in found if isinstance(x, Tensor))
 
 
 def _looks_at_nothing(func: Any) -> bool:
