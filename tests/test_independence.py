@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.bundles.independence import Dependent, Telling
+from zoo.bundles.independence import Contagious, Dependent
 
 NONE = torch.nan
 Function = Callable[[Tensor], Tensor]
@@ -33,7 +33,7 @@ FOLLOWED: dict[str, Function] = {
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_it_stays_with_its_element(name: str) -> None:
     x = torch.tensor([2.0, NONE, 3.0])
-    with Telling():
+    with Contagious():
         found = FOLLOWED[name](x)
     assert found.isnan().tolist() == [False, True, False]
     assert torch.equal(found[::2], FOLLOWED[name](torch.tensor([2.0, 1.0, 3.0]))[::2])
@@ -49,7 +49,7 @@ ALL: dict[str, Function] = {
 
 @pytest.mark.parametrize("name", ALL)
 def test_it_shows_in_all_that_depends_on_it(name: str) -> None:
-    with Telling():
+    with Contagious():
         found = ALL[name](torch.tensor([2.0, NONE, 3.0]))
     assert found.isnan().all()
 
@@ -67,7 +67,7 @@ REFUSED: dict[str, Function] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_followed_is_refused(name: str) -> None:
-    with Telling(), pytest.raises(Dependent):
+    with Contagious(), pytest.raises(Dependent):
         REFUSED[name](torch.tensor([2.0, NONE, 3.0]))
 
 
@@ -75,6 +75,6 @@ def test_without_them_nothing_is_refused_or_changed() -> None:
     x = torch.tensor([2.0, 1.0, 3.0])
     for functions in (FOLLOWED, ALL, REFUSED):
         for function in functions.values():
-            with Telling():
+            with Contagious():
                 found = function(x)
             assert torch.equal(found, function(x))

@@ -106,7 +106,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("variable", "value", "line", "sentence"),
     [
         ("ZOO_COMPILE", "yes", "fit --print_config", "ZOO_COMPILE is 'yes', where auto, always or never was expected."),
-        ("TORCHINDUCTOR_CACHE_DIR", "garbage.ckpt/code", "report runs", "name a folder that can be written"),
+        (
+            "TORCHINDUCTOR_CACHE_DIR",
+            "garbage.ckpt/code",
+            "report runs",
+            "_CACHE_DIR: garbage.ckpt/code is no folder and",
+        ),
     ],
 )
 def test_so_is_what_the_environment_says(

@@ -97,14 +97,14 @@ class FreeBits(zoo.VAE):
 
 
 class ChosenBits(zoo.VAE):
-    """The same, chosen by what no number compares with."""
+    """The same by a comparison, which has an answer also where there is no number to compare."""
 
     def objective(self, draw: zoo.Draw) -> Tensor:
         return draw.log_px.mean(0) - torch.where(draw.kl.mean() > 1e3, draw.kl, 1e3)
 
 
 class Limited(zoo.VAE):
-    """Limits a gradient on its way, at a size that it has not reached yet, but for that of shares later."""
+    """Limits a gradient on its way: here it is smaller, but that of a share, of fewer examples, gets there sooner."""
 
     def objective(self, draw: zoo.Draw) -> Tensor:
         if draw.z.requires_grad:

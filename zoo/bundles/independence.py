@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from zoo.bundles.recording import RecordedStep, apart
+from zoo.bundles.recording import RecordedStep, apart, rounding
 from zoo.keeping import buffers_kept, generators_kept
 
 TOLERANCE = 1e-3
@@ -20,8 +20,8 @@ FAR = 2.0**20
 rounds nothing."""
 
 _aten = torch.ops.aten
-_CHOOSING, _COPYING = {_aten.where.self}, {_aten.copy_.default}
-_ELEMENTWISE = _CHOOSING | _COPYING | {_aten.clone.default, _aten._to_copy.default}
+_CHOICE, _COPY = _aten.where.self, _aten.copy_.default
+_ELEMENTWISE = {_CHOICE, _COPY, _aten.clone.default, _aten._to_copy.default}
 _FILLING = {_aten.fill_.Scalar, _aten.zero_.default}
 
 
@@ -46,7 +46,7 @@ def check_independent(step: RecordedStep, x: Tensor, n: int) -> None:
     whole = _objective(step.model, x)
     for own, kept in zip(torch.arange(len(x)).chunk(n), x.chunk(n), strict=True):
         others = torch.full_like(x, torch.nan).index_copy(0, own, kept)
-        with Telling():
+        with Contagious():
             found = _objective(step.model, others)
         if not torch.allclose(found[own], whole[own], rtol=TOLERANCE):
             raise Dependent("its objective of an example depends on others")
@@ -66,13 +66,13 @@ def _check_proportional(step: RecordedStep, x: Tensor) -> None:
             [each / by for each in torch.autograd.grad(loss * by, step.differentiated, retain_graph=True)]
             for by in (1.0, FAR, 1 / FAR)
         )
-    scale = 1e-6 * torch.stack([each.double().norm() for each in one]).norm()
+    scale = rounding(one)
     for own, *others in zip(one, more, less, strict=True):
         if any(apart(own, other, TOLERANCE, scale) for other in others):
             raise Dependent("its gradient is not proportional to its loss")
 
 
-class Telling(TorchDispatchMode):
+class Contagious(TorchDispatchMode):
     """Within it what is computed of no numbers is none either, also where an operation would make a number of it.
 
     A comparison would: its answer is remembered as none, and with it what is chosen by it.
@@ -82,7 +82,7 @@ class Telling(TorchDispatchMode):
 
     Example:
         >>> x = torch.tensor([2.0, torch.nan])
-        >>> with Telling():
+        >>> with Contagious():
         ...     x.sign(), torch.where(x < 0, 1.0, 3.0), x.nan_to_num() * 5
         (tensor([1., nan]), tensor([3., nan]), tensor([10., nan]))
     """
@@ -125,13 +125,13 @@ class Telling(TorchDispatchMode):
             x.masked_fill_(lost, torch.nan)
 
 
-def _real(x: object) -> bool:
+def _real(x: object) -> TypeGuard[Tensor]:
     return isinstance(x, Tensor) and x.is_floating_point()
 
 
 def _shows(found: Sequence[object]) -> bool:
     """Whether what was found shows by itself what is no number."""
-    return all(map(_real, found)) and any(x.isnan().any() for x in found if isinstance(x, Tensor))
+    return all(map(_real, found)) and any(_real(x) and bool(x.isnan().any()) for x in found)
 
 
 def _looks_at_nothing(func: Any) -> bool:
@@ -143,9 +143,9 @@ def _looks_at_nothing(func: Any) -> bool:
 
 def _implied(func: Any, given: Sequence[Tensor], lost: Sequence[Tensor]) -> Tensor:
     """Which elements of the result of elementwise operations come of no numbers."""
-    if func in _CHOOSING:
-        by, (one, other) = lost[0], lost[1:]
+    if func is _CHOICE:
+        by, one, other = lost
         return by | torch.where(given[0], one, other)
-    if func in _COPYING:
+    if func is _COPY:
         return lost[1].expand_as(lost[0])
     return reduce(torch.logical_or, lost)

@@ -1,6 +1,6 @@
 """A training step recorded once as plain tensor operations, and run again for each batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -61,8 +61,8 @@ class RecordedStep:
             self.operations = self._record(x)
         self._run: Callable[..., Any] = self.operations
         self.compiled: Any = None  # what it is compiled to, where that runs without Python
-        rounding = min(1e3 * torch.finfo(x.dtype).eps, HALF)
-        self.compare(x, rounding)  # the same operations, but for how a GPU orders its sums
+        tolerance = min(1e3 * torch.finfo(x.dtype).eps, HALF)
+        self.compare(x, tolerance)  # the same operations, but for how a GPU orders its sums
 
     @property
     def differentiated(self) -> list[Tensor]:
@@ -106,8 +106,7 @@ class RecordedStep:
             own = self.own(x)
         with generators_kept():
             recorded = self(x)
-        norms = [each.detach().double().norm() for each in own.gradients if each is not None]
-        scale = 1e-6 * torch.stack(norms).norm()
+        scale = rounding([each for each in own.gradients if each is not None])
         for a, b in zip(flat(own), flat(recorded), strict=True):
             if (a is None) != (b is None) or (a is not None and b is not None and apart(a, b, tolerance, scale)):
                 raise Unrecordable("its objective is more than a function of the weights, the batch and the noise")
@@ -178,6 +177,11 @@ def without_detours(graph: GraphModule) -> GraphModule:
 def flat(found: Differentiated) -> tuple[Tensor | None, ...]:
     """All of it, one after the other."""
     return found.loss, found.log_px, *found.gradients
+
+
+def rounding(gradients: Sequence[Tensor]) -> Tensor:
+    """A scale below which what gradients have in them is rounding: a millionth of the norm of all."""
+    return 1e-6 * torch.stack([each.detach().double().norm() for each in gradients]).norm()
 
 
 def apart(a: Tensor, b: Tensor, tolerance: float, scale: Tensor) -> bool:

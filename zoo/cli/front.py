@@ -8,6 +8,8 @@ from importlib import import_module
 
 from zoo import __version__
 from zoo.cli.names import unknown
+from zoo.errors import ZooError
+from zoo.files import made_folder
 
 SUBCOMMANDS = {
     "fit": "trains a model, then tests it",
@@ -55,13 +57,13 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _make_cache() -> None:
     """Makes the folder for compiled code that was asked for, as torch does when it is imported, or refuses it."""
-    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    variable = "TORCHINDUCTOR_CACHE_DIR"
+    folder = os.environ.get(variable)
     try:
-        if folder:
-            os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        why = f"TORCHINDUCTOR_CACHE_DIR, {folder}, cannot be made ({error.strerror})"
-        print(f"zoo: error: {why}: name a folder that can be written.", file=sys.stderr)
+        if folder and not os.path.isdir(folder):  # one that is there may hold code and be read alone
+            made_folder(folder)
+    except ZooError as error:
+        print(f"zoo: error: {variable}: {error}", file=sys.stderr)
         sys.exit(1)
 
 

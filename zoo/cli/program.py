@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib.resources import files
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -21,7 +22,7 @@ from zoo.compiling import switch
 from zoo.memory import keep_freed
 
 
-def quieten() -> None:
+def _quieten() -> None:
     """Keeps what a user of the zoo can do nothing about off the screen."""
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning 2.6 calls by the old names
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
@@ -38,26 +39,29 @@ def quieten() -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
+def prepare() -> None:
+    """Makes the process as fast and as quiet as every command of the zoo is.
+
+    Raises:
+        ZooError: ZOO_COMPILE is wrong, which so is said before anything is done.
+    """
+    _quieten()
+    keep_freed()
+    torch.set_flush_denormal(True)  # and so in all threads, of which none runs yet
+    switch()
+
+
 def run(args: Sequence[str] | None = None) -> None:
     """Runs a subcommand.
 
     Args:
         args: The arguments; by default those of the process.
     """
-    typed = sys.argv[1:] if args is None else args
-    names = [
-        name for name in SUBCOMMANDS if name == typed[0]
-    ] or SUBCOMMANDS  # all behind an option, as in zoo -c x fit
-    strict = {"allow_abbrev": False}
-    defaults = strict | {"default_config_files": [str(files("configs") / "defaults.yaml")]}
-    quieten()
-    keep_freed()
-    torch.set_flush_denormal(True)  # and so in all threads, of which none runs yet
     already = runs.ENVIRONMENT in os.environ
     if os.getcwd() not in sys.path:  # a console script does not find `mine.py` beside it, as `python -m zoo` does
         sys.path.insert(0, os.getcwd())
     try:
-        switch()  # which is wrong before anything is done, and not at the first step
+        prepare()
         ZooCLI(
             LatentVariableModel,
             LightningDataModule,
@@ -65,7 +69,7 @@ def run(args: Sequence[str] | None = None) -> None:
             subclass_mode_data=True,
             save_config_callback=SaveConfig,
             auto_configure_optimizers=False,
-            parser_kwargs=strict | {name: dict(defaults) for name in names},
+            parser_kwargs=_parser_options(sys.argv[1:] if args is None else args),
             args=args,
         )
     except Stopped as stopped:
@@ -81,3 +85,11 @@ def run(args: Sequence[str] | None = None) -> None:
     finally:
         if not already:
             runs.forget_empty(os.environ.pop(runs.ENVIRONMENT, None))
+
+
+def _parser_options(typed: Sequence[str]) -> dict[str, Any]:
+    """Those of the program's parser, and of its subcommands by their names."""
+    names = [typed[0]] if typed[0] in SUBCOMMANDS else SUBCOMMANDS  # all behind an option, as in zoo -c x fit
+    strict = {"allow_abbrev": False}
+    defaults = strict | {"default_config_files": [str(files("configs") / "defaults.yaml")]}
+    return strict | {name: dict(defaults) for name in names}
